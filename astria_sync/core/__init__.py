@@ -1,0 +1,1 @@
+"""Pure functions and frozen data: no files, sockets, clock, randomness, logging or environment."""
