@@ -1,0 +1,214 @@
+"""The parameters of Astria's create-prompt call: the one table of their names, types and ranges.
+
+Used wherever they can be written: a .prompt's block, `[prompt]` in tune.toml and in the configuration. New ones appear
+at Astria almost weekly; until they are in this table they go through `extra:`.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from astria_sync.validate import Either, Id, Line, NonEmpty, Url, check
+
+ASPECT_RATIOS = ("1:1", "16:9", "9:16", "21:9", "9:21", "3:2", "2:3", "5:4", "4:5", "4:3", "3:4")
+
+Kind = Literal["plain", "text", "file", "files"]
+
+_Eighths = Annotated[int, Meta(gt=0, multiple_of=8)]
+_Strength = Annotated[float, Meta(ge=-10, le=10)]
+# What the documentation does not pin down is passed on as it is written.
+_Scalar = Either(
+    (bool, Annotated[int, Meta(ge=-(2**63), le=2**63)], Annotated[float, Meta(ge=-1e18, le=1e18)], Line),
+    "text, a number, or true or false",
+)
+_Media = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?:(?i:https?)://[^\s/?#]+[^\s\x00-\x1f]*|(?![A-Za-z][\w+.-]+://|(?i:data|file):)[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*)\Z",
+        description="the path of a file or an http(s) URL",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    type: Any
+    kind: Kind = "plain"
+    url_key: str = ""  # for a file: the parameter that takes a URL instead
+
+
+def _one_or_more(kind: Any, words: str) -> Either:
+    return Either((kind, Annotated[tuple[kind, ...], Meta(min_length=1)]), f"a list of {words}")
+
+
+def _text(type_: Any = Line) -> Parameter:
+    return Parameter(type_, "text")
+
+
+def _file(name: str) -> Parameter:
+    return Parameter(_Media, "file", f"{name}_url")
+
+
+PARAMETERS: Mapping[str, Parameter] = {
+    "text": _text(NonEmpty),
+    "num_images": Parameter(Annotated[int, Meta(ge=1, le=8)]),
+    "seed": Parameter(Annotated[int, Meta(ge=0, le=2**32)]),
+    "aspect_ratio": _text(
+        Annotated[Literal[ASPECT_RATIOS], Meta(description="one of " + ", ".join(ASPECT_RATIOS))]
+    ),
+    "resolution": _text(),
+    "negative_prompt": _text(NonEmpty),
+    "super_resolution": Parameter(bool),
+    "inpaint_faces": Parameter(bool),
+    "hires_fix": Parameter(bool),
+    "face_correct": Parameter(bool),
+    "face_swap": Parameter(bool),
+    "cfg_scale": Parameter(Annotated[float, Meta(ge=0, le=15)]),
+    "steps": Parameter(Annotated[int, Meta(ge=0, le=50)]),
+    "use_lpw": Parameter(bool),
+    "w": Parameter(_Eighths),
+    "h": Parameter(_Eighths),
+    "scheduler": _text(),
+    "backend_version": Parameter(_Scalar),
+    "style": _text(),
+    "prompt_expansion": Parameter(_Scalar),
+    "theme": _text(NonEmpty),
+    "color_grading": _text(),
+    "film_grain": Parameter(bool),
+    "community": Parameter(_Scalar),
+    "workspace_id": _text(Id),
+    "ar": _text(),
+    "controlnet": _text(),
+    "denoising_strength": Parameter(_Strength),
+    "controlnet_conditioning_scale": Parameter(_Strength),
+    "controlnet_txt2img": Parameter(bool),
+    "lora_scale": Parameter(_Strength),
+    "input_image": _file("input_image"),
+    "mask_image": _file("mask_image"),
+    "pack_id": _text(Id),
+    "base_pack_id": _text(Id),
+    "video_model": _text(),
+    "video_prompt": _text(NonEmpty),
+    "video_duration": Parameter(_Scalar),
+    "video_audio": Parameter(_Scalar),
+    "video_upscale_model": _text(),
+    "video_upscale_target_resolution": _text(),
+    "video_fps_model": Parameter(_Scalar),
+    "image_references": Parameter(
+        _one_or_more(_Media, "paths of files or http(s) URLs"), "files", "image_reference_urls"
+    ),
+    "video_first_frame": _file("video_first_frame"),
+    "video_last_frame": _file("video_last_frame"),
+    "source_image_url": _text(Url),
+    "input_video": _file("input_video"),
+    "audio_reference": _file("audio_reference"),
+    "callback": _text(Url),
+}
+
+MEDIA: Mapping[str, Parameter] = {name: one for name, one in PARAMETERS.items() if one.url_key}
+# Every legal key with its type, the `_url` twins of the files among them.
+TYPES: Mapping[str, Any] = {name: one.type for name, one in PARAMETERS.items()} | {
+    one.url_key: Url if one.kind == "file" else _one_or_more(Url, "http(s) URLs") for one in MEDIA.values()
+}
+
+# A generation that starts from one of these may do without text.
+_STARTS = ("video_first_frame", "video_first_frame_url", "source_image_url")
+_SUBJECT = re.compile(r"(?<!\\)<1>")
+
+
+def is_text(name: str) -> bool:
+    """Whether `90`, written bare in YAML, is text for this key and not a number."""
+    return name not in PARAMETERS or PARAMETERS[name].kind != "plain"
+
+
+def is_url(value: str) -> bool:
+    return value.lower().startswith(("http://", "https://"))
+
+
+def check_params(
+    table: Mapping[str, Any], *, where: str, also: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The parameters that fit, and a sentence for each that does not; `also` are further keys legal in this place.
+
+    Media stay under the key they were written with; lists of them are tuples, also where one alone was written.
+    """
+    good, problems = check(table, {**TYPES, **(also or {})}, where=where)
+    for name, one in MEDIA.items():
+        for key in (name, one.url_key):
+            if one.kind == "files" and isinstance(good.get(key), str):
+                good[key] = (good[key],)
+        if one.kind == "files" and len({is_url(value) for value in good.get(name, ())}) > 1:
+            problems.append(
+                f"{where}: {name} mixes files and URLs; Astria takes the one or the other, so upload or link them all."
+            )
+    return good, problems + clashes(table, where=where)
+
+
+def clashes(names: Collection[str], *, where: str) -> list[str]:
+    """Media given twice, as a file and as a URL."""
+    return [
+        f"{where}: {name} and {one.url_key} are both given; keep one of them."
+        for name, one in MEDIA.items()
+        if name in names and one.url_key in names
+    ]
+
+
+def split_files(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
+    """Checked parameters, apart: what is sent as a field, URLs under their `_url` name, and local paths as written."""
+    fields: dict[str, Any] = {}
+    files: dict[str, tuple[str, ...]] = {}
+    for name, value in params.items():
+        if name not in MEDIA:
+            fields[name] = value
+            continue
+        paths = (value,) if isinstance(value, str) else tuple(value)
+        if is_url(paths[0]):
+            fields[MEDIA[name].url_key] = value
+        else:
+            files[name] = paths
+    return fields, files
+
+
+def overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults, and what comes before them; a file there displaces the URL here that stands for the same thing."""
+    hidden = {one.url_key for name, one in MEDIA.items() if name in over}
+    hidden |= {name for name, one in MEDIA.items() if one.url_key in over}
+    return {key: value for key, value in under.items() if key not in hidden} | dict(over)
+
+
+def limits(params: Mapping[str, Any], text: str, *, model_name: str | None) -> list[str]:
+    """What Astria would refuse, as far as it is known beforehand; sentences without a file's name.
+
+    `params` is everything that would be sent, files under their own names; `text` as it would be sent, so that a `<1>`
+    in it is one that nothing local stands for; `model_name` is the model's name, if it has one.
+    """
+    _, problems = check_params(
+        {name: _alone(name, value) for name, value in params.items() if name in TYPES}, where="This request"
+    )
+    if not text.strip() and not any(name in params for name in _STARTS):
+        problems.append(
+            "There is no text: write the prompt below the block, or on its own if there is no block."
+        )
+    if "video_model" in params and "video_prompt" not in params:
+        problems.append("video_model makes a video and wants a video_prompt that says what happens in it.")
+    if model_name and model_name.lower().startswith("seedream"):
+        problems += _seedream(params, text)
+    return problems
+
+
+def _alone(name: str, value: Any) -> Any:
+    single = name in MEDIA and MEDIA[name].kind == "file" and isinstance(value, tuple) and len(value) == 1
+    return value[0] if single else value
+
+
+def _seedream(params: Mapping[str, Any], text: str) -> list[str]:
+    problems = []
+    number = params.get("num_images", 1)
+    if isinstance(number, int) and 4 < number <= 8:
+        problems.append(f"Seedream makes 1 to 4 images at a time, not {number}; lower num_images.")
+    if _SUBJECT.search(text):
+        problems.append("Seedream does not know <1>; mention the subject by the name of its folder.")
+    return problems
