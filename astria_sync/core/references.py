@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from astria_sync.core.mentions import Mention, Scanner
 
@@ -68,18 +69,41 @@ class _Entry:
     absolute: tuple[str, ...]
 
 
+class _Table:
+    """Folders by the last one and the last two components: thousands may all be called "photos"."""
+
+    def __init__(self) -> None:
+        self._by_tail: dict[tuple[str, ...], list[_Entry]] = {}
+
+    def add(self, entry: _Entry) -> None:
+        for tail in {entry.absolute[-1:], entry.absolute[-2:]}:
+            self._by_tail.setdefault(tail, []).append(entry)
+
+    def named(self, parts: tuple[str, ...]) -> tuple[Subject, ...]:
+        return tuple(entry.subject for entry in self._by_tail.get(parts, ()))
+
+    def readings(self, name: str, parts: tuple[str, ...]) -> Iterator[tuple[Subject, ...]]:
+        """What a path may mean, the strictest reading first."""
+        entries = self._by_tail.get(parts[-2:], ())
+        if name.startswith("/"):
+            yield tuple(entry.subject for entry in entries if entry.absolute == parts)
+        yield tuple(entry.subject for entry in entries if entry.below_root == parts)
+        if not name.startswith("./"):
+            yield tuple(entry.subject for entry in entries if _ends_with(entry.below_root, parts))
+            # The root's own components tell apart two roots that hold folders of the same path.
+            yield tuple(entry.subject for entry in entries if _ends_with(entry.absolute, parts))
+
+
 class Index:
     """Image folders by name and path; built once for many prompts."""
 
     def __init__(self, subjects: Sequence[Subject]) -> None:
-        self._exact: dict[str, list[_Entry]] = {}
-        self._folded: dict[str, list[_Entry]] = {}
+        self._exact, self._folded = _Table(), _Table()
         for subject in subjects:
-            absolute = _parts(f"{subject.root}/{subject.path}")
+            absolute, below = _parts(f"{subject.root}/{subject.path}"), _parts(subject.path)
             if absolute:
-                entry = _Entry(subject, _parts(subject.path), absolute)
-                self._exact.setdefault(absolute[-1], []).append(entry)
-                self._folded.setdefault(_fold(absolute[-1]), []).append(entry)
+                self._exact.add(_Entry(subject, below, absolute))
+                self._folded.add(_Entry(subject, _folded(below), _folded(absolute)))
 
     def find(self, name: str) -> tuple[Subject, ...]:
         """The folders that a name or a path means: none, the one, or all that fit equally well."""
@@ -87,28 +111,9 @@ class Index:
         if not parts:
             return ()
         if "/" not in name:
-            found = self._exact.get(parts[0]) or self._folded.get(_fold(parts[0])) or []
-            return tuple(entry.subject for entry in found)
-        folded = tuple(map(_fold, parts))
-        return next(filter(None, self._by_path(name, parts, folded)), ())
-
-    def _by_path(
-        self, name: str, parts: tuple[str, ...], folded: tuple[str, ...]
-    ) -> Iterator[tuple[Subject, ...]]:
-        # From the strictest reading to the loosest. The root's own components come last in each round: they are
-        # what tells apart two roots that hold folders of the same path.
-        exact = [(entry, entry.below_root, entry.absolute) for entry in self._exact.get(parts[-1], ())]
-        loose = [
-            (entry, tuple(map(_fold, entry.below_root)), tuple(map(_fold, entry.absolute)))
-            for entry in self._folded.get(folded[-1], ())
-        ]
-        for wanted, candidates in ((parts, exact), (folded, loose)):
-            if name.startswith("/"):
-                yield tuple(entry.subject for entry, _, whole in candidates if whole == wanted)
-            yield tuple(entry.subject for entry, below, _ in candidates if below == wanted)
-            if not name.startswith("./"):
-                yield tuple(entry.subject for entry, below, _ in candidates if _ends_with(below, wanted))
-                yield tuple(entry.subject for entry, _, whole in candidates if _ends_with(whole, wanted))
+            return self._exact.named(parts) or self._folded.named(_folded(parts))
+        readings = chain(self._exact.readings(name, parts), self._folded.readings(name, _folded(parts)))
+        return next(filter(None, readings), ())
 
     def spelling(self, subject: Subject) -> str:
         """The shortest path that means this folder and no other."""
@@ -259,8 +264,8 @@ def _parts(path: str) -> tuple[str, ...]:
     return tuple(part for part in unicodedata.normalize("NFC", path).split("/") if part not in ("", "."))
 
 
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFC", text.casefold())
+def _folded(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(unicodedata.normalize("NFC", part.casefold()) for part in parts)
 
 
 def _ends_with(parts: tuple[str, ...], tail: tuple[str, ...]) -> bool:

@@ -340,3 +340,12 @@ def test_long_texts_are_quick(unit):
     started = time.perf_counter()
     resolve(unit * (300_000 // len(unit)), subject=JANE, index=INDEX)
     assert time.perf_counter() - started < 5
+
+
+def test_many_folders_of_one_name_are_quick():
+    """A path is found at once also where every person's folder is called the same."""
+    index = Index([folder(n, f"person-{n}/photos") for n in range(5_000)])
+    started = time.perf_counter()
+    found = [index.find(f"person-{n}/photos")[0].key for n in range(5_000)]
+    assert found == list(range(5_000))
+    assert time.perf_counter() - started < 5
