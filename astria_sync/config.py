@@ -1,0 +1,294 @@
+"""The configuration: a TOML file, the environment and the official client's file, as frozen settings.
+
+Precedence: environment, file, the official client's file, defaults. Everything that is wrong is told at once.
+"""
+
+import itertools
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from astria_sync import tunefile
+from astria_sync.errors import ConfigError, FileProblem, UsageError
+from astria_sync.settings import (
+    BUILTIN_MODELS,
+    DEFAULT_PROMPT,
+    DEFAULT_TUNE,
+    MODEL_ID,
+    TABLES,
+    TOP,
+    WATCH,
+    WORKSPACE,
+    Astria,
+    Limits,
+    Models,
+    Notify,
+    Pull,
+    Settings,
+    Timing,
+    Watch,
+)
+from astria_sync.validate import check, nearest, read_toml
+
+__all__ = ["Astria", "Limits", "Models", "Notify", "Pull", "Settings", "Timing", "Watch"]
+__all__ += ["check_roots", "find", "load", "official_client", "require_watches"]
+
+STATE_FOLDER = ".local/state/astria-sync"
+TOKEN_FILE = ".config/astria-sync/token"  # noqa: S105 - where it is, not what it is
+
+_MODEL_ENVIRONMENT = {"GEMINI_TUNE_ID": "gemini", "SEEDREAM_TUNE_ID": "seedream"}
+
+
+def find(path: Path | None, *, profile: str | None, environ: Mapping[str, str], home: Path) -> Path:
+    """Where the configuration is looked for, whether or not it is there."""
+    if path is not None and profile is not None:
+        raise UsageError("--config and --profile cannot be given together; a profile is a file of its own.")
+    if path is not None:
+        return _expand(str(path), home).absolute()
+    if profile is not None:
+        if not re.fullmatch(r"[\w-][\w.-]*", profile):
+            raise UsageError(f"--profile takes a plain name, such as work, and not {profile!r}.")
+        return _config_folder(environ, home) / f"{profile}.toml"
+    if named := environ.get("ASTRIA_SYNC_CONFIG"):
+        return _expand(named, home).absolute()
+    return _config_folder(environ, home) / "config.toml"
+
+
+def load(path: Path | None, *, profile: str | None, environ: Mapping[str, str], home: Path) -> Settings:
+    """The settings, or a ConfigError with everything that is wrong; without any file, the defaults."""
+    file = find(path, profile=profile, environ=environ, home=home)
+    try:
+        table = read_toml(file.read_bytes(), where=str(file))
+    except FileNotFoundError:
+        if path is not None or profile is not None or environ.get("ASTRIA_SYNC_CONFIG"):
+            raise ConfigError(
+                f"There is no configuration at {file}; make one with `astria-sync init`, or name another."
+            ) from None
+        return _Loader(None, {}, environ, home).settings(home / STATE_FOLDER / "state.db")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
+    except FileProblem as error:
+        raise ConfigError(*error.problems) from None
+    return _Loader(file, table, environ, home).settings(home / STATE_FOLDER / f"{profile or 'state'}.db")
+
+
+def official_client(environ: Mapping[str, str], home: Path) -> tuple[Path, dict[str, str]]:
+    """The file of Astria's own command-line client, and what it holds of `api_key`, `base_url`, `workspace_id`."""
+    profile = environ.get("ASTRIA_PROFILE")
+    file = home / ".astria" / (f"config.{profile}.json" if profile else "config.json")
+    try:
+        table = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except OSError:  # not there, or hidden from a service: it is one of several places to look
+        return file, {}
+    except (msgspec.DecodeError, ValueError):
+        raise ConfigError(
+            f"{file}, of the official client, is not a JSON object; mend it or move it away."
+        ) from None
+    keys = ("api_key", "base_url", "workspace_id")
+    return file, {
+        key: str(table[key]) for key in keys if isinstance(table.get(key), str | int) and table[key]
+    }
+
+
+def require_watches(settings: Settings) -> None:
+    if not settings.watch:
+        where = settings.file or "The configuration"
+        raise ConfigError(
+            f"{where} has no [[watch]]; add one with a path, or make a first one with `astria-sync init`."
+        )
+
+
+def check_roots(settings: Settings) -> list[str]:
+    """A sentence for each watched root that is not there, which may just be a disk that is not mounted."""
+    return [
+        f"{watch.path} is to be watched, but {'is no folder' if watch.path.exists() else 'does not exist'}; "
+        "make the folder, mount its disk, or change the path in the configuration."
+        for watch in settings.watch
+        if not watch.path.is_dir()
+    ]
+
+
+def _config_folder(environ: Mapping[str, str], home: Path) -> Path:
+    base = Path(environ.get("XDG_CONFIG_HOME") or ".")
+    return (base if base.is_absolute() else home / ".config") / "astria-sync"
+
+
+def _expand(text: str, home: Path) -> Path:
+    return home / text[2:] if text == "~" or text.startswith("~/") else Path(text)
+
+
+class _Loader:
+    """One pass over one configuration, collecting problems."""
+
+    def __init__(
+        self, file: Path | None, table: Mapping[str, Any], environ: Mapping[str, str], home: Path
+    ) -> None:
+        self.file, self.environ, self.home = file, environ, home
+        self.top, self.problems = check(table, TOP, where=str(file))
+
+    def settings(self, state: Path) -> Settings:
+        tables = {key: self.table(key) for key in TABLES}
+        self.problems += tunefile.check_characteristics(tables["tune"], where=self.where("tune"))
+        prompt, wrong = tunefile.check_prompt(self.top.get("prompt", {}), where=self.where("prompt"))
+        self.problems += wrong
+        settings = Settings(
+            file=self.file,
+            state=self.path(self.top["state"]) if "state" in self.top else state,
+            astria=self.astria(tables["astria"]),
+            models=self.models(),
+            timing=Timing(**tables["timing"]),
+            limits=Limits(**tables["limits"]),
+            tune={**DEFAULT_TUNE, **tables["tune"]},
+            prompt={**DEFAULT_PROMPT, **prompt},
+            pull=Pull(**tables["pull"]),
+            watch=tuple(self.watches()),
+            notify=Notify(**tables["notify"]),
+        )
+        self.problems += _contradictions(settings, self.where)
+        if self.problems:
+            raise ConfigError(*dict.fromkeys(self.problems))
+        return settings
+
+    def where(self, section: str) -> str:
+        return f"{self.file}, [{section}]"
+
+    def table(self, key: str) -> dict[str, Any]:
+        values, wrong = check(self.top.get(key, {}), TABLES[key], where=self.where(key))
+        self.problems += wrong
+        return values
+
+    def path(self, text: str) -> Path:
+        return (self.file.parent if self.file else self.home) / _expand(text, self.home)
+
+    def astria(self, values: dict[str, Any]) -> Astria:
+        source, url = self.first("base_url", "ASTRIA_BASE_URL", values)
+        if url is not None:
+            values["base_url"] = url.rstrip("/")
+            self.problems += _base_url(url, source)
+        source, workspace = self.first("workspace_id", "WORKSPACE_ID", values)
+        if workspace is not None:
+            values["workspace_id"] = workspace
+            self.problems += check({"workspace_id": workspace}, {"workspace_id": WORKSPACE}, where=source)[1]
+        values["token_file"] = (
+            self.path(values["token_file"]) if "token_file" in values else self.home / TOKEN_FILE
+        )
+        return Astria(**values)
+
+    def first(self, key: str, variable: str, values: Mapping[str, Any]) -> tuple[str, str | None]:
+        """The value that comes first, and where it came from, for the person who must mend it there."""
+        if self.environ.get(variable):
+            return f"${variable}", self.environ[variable].strip()
+        if key in values:
+            return self.where("astria"), str(values[key])
+        try:
+            client_file, client = official_client(self.environ, self.home)
+        except ConfigError as error:
+            self.problems += error.problems
+            return "", None
+        return str(client_file), client.get(key)
+
+    def models(self) -> Models:
+        where = self.where("models")
+        table = dict(self.top.get("models", {}))
+        default = table.pop("default", Models.default)
+        ids, wrong = check(table, dict.fromkeys(table, MODEL_ID), where=where)
+        wrong += [
+            f"{where}: {name} is a number, which cannot be a model's name."
+            for name in table
+            if name.isdecimal()
+        ]
+        for variable, name in _MODEL_ENVIRONMENT.items():
+            if value := self.environ.get(variable, "").strip():
+                good, bad = check({name: value}, {name: MODEL_ID}, where=f"${variable}")
+                ids |= good
+                wrong += bad
+        models = Models(
+            default=str(default), ids={**BUILTIN_MODELS, **{name: int(one) for name, one in ids.items()}}
+        )
+        if isinstance(default, bool) or not isinstance(default, str | int) or models.id_of(default) is None:
+            near = nearest(str(default), [*models.ids]) or "gemini"
+            wrong.append(f'{where}: default must be the name of a model or a tune id; did you mean "{near}"?')
+        self.problems += wrong
+        return models
+
+    def watches(self) -> Iterator[Watch]:
+        for number, table in enumerate(self.top.get("watch", ()), start=1):
+            where = f"{self.file}, [[watch]] number {number}"
+            values, wrong = check(table, WATCH, where=where)
+            self.problems += wrong
+            self.problems += _patterns(values.get("ignore", ()), where=where)
+            if "path" not in table:
+                self.problems.append(f"{where}: path is missing; name the folder to watch.")
+            if "path" not in values:
+                continue
+            path = self.path(values.pop("path"))
+            output = values.pop("output", None)
+            if "workspace_id" in values:
+                values["workspace_id"] = str(values["workspace_id"])
+            beside = Path(f"{path.resolve() if path.name == '..' else path}-output")
+            yield Watch(path=path, output=self.path(output) if output else beside, **values)
+
+
+def _base_url(url: str, source: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+        usable = (
+            parts.scheme in {"http", "https"}
+            and parts.hostname
+            and parts.port != 0
+            and not re.search(r"\s", url)
+        )
+    except ValueError:
+        usable, parts = False, urlsplit("")
+    if not usable or parts.query or parts.fragment:
+        yield f"{source}: base_url must be an http(s) URL, such as {Astria.base_url}."
+    elif "@" in parts.netloc:
+        yield f"{source}: base_url must not hold a user name or a password; the token has a place of its own."
+
+
+def _patterns(patterns: tuple[str, ...], *, where: str) -> Iterator[str]:
+    for pattern in patterns:
+        import pathspec
+
+        try:
+            pathspec.GitIgnoreSpec.from_lines([pattern])
+        except ValueError:
+            yield f"{where}: ignore has {json.dumps(pattern)}, which is no pattern in gitignore's syntax."
+
+
+def _contradictions(settings: Settings, where: Callable[[str], str]) -> Iterator[str]:
+    timing = settings.timing
+    if timing.retry_max_seconds < timing.retry_base_seconds:
+        yield f"{where('timing')}: retry_max_seconds must not be less than retry_base_seconds."
+    yield from _overlaps(settings.watch, str(settings.file))
+    parts: list[tuple[str, Any, tuple[str, ...]]] = [
+        (where("limits"), settings.limits, ("spend_per_day_usd",)),
+        (where("pull"), settings.pull, ("enabled",)),
+        (where("notify"), settings.notify, ("desktop", "command")),
+    ]
+    for number, watch in enumerate(settings.watch, start=1):
+        parts.append((f"{settings.file}, [[watch]] number {number}", watch, ("on_delete", "rehearse")))
+    for place, part, keys in parts:
+        for key in keys:
+            value = getattr(part, key)
+            if value not in {False, "", "keep"}:
+                yield f"{place}: {key} = {json.dumps(value)} is not available in this version yet; take it out."
+
+
+def _overlaps(watches: tuple[Watch, ...], file: str) -> Iterator[str]:
+    """Two roots would order the same folder twice; an output around a root would take its pictures for new ones."""
+    roots = [(watch.path, Path(os.path.realpath(watch.path))) for watch in watches]
+    for (one, real_one), (other, real_other) in itertools.combinations(roots, 2):
+        if real_one.is_relative_to(real_other) or real_other.is_relative_to(real_one):
+            yield f"{file}: the watched roots {one} and {other} overlap; watch the outer one alone, or move one of them."
+    for watch in watches:
+        output = Path(os.path.realpath(watch.output))
+        for root, real_root in roots:
+            if real_root.is_relative_to(output):
+                yield f"{file}: the output {watch.output} is or contains the watched root {root}; choose another folder."
