@@ -43,7 +43,7 @@ class PictureHost:
         """Give the bytes that belong to a picture's address, whatever its signature; KeyError if there is none."""
         path = urlsplit(url).path
         if path in self.world.uploads:
-            return bytes(self.world.uploads[path].data)
+            return bytes(self.world.uploads[path][0].data)
         prompt, index = self.world.pictures[path]
         return draw(prompt, index, path, self.world.options.picture_px)
 
@@ -57,7 +57,7 @@ class PictureHost:
             return _plain(404, "no such key")
         body = self.bytes_of(request.path)
         headers = {
-            "content-type": TYPES.get("." + request.path.rpartition(".")[2], "application/octet-stream"),
+            "content-type": self._type(request.path),
             "etag": f'"{sha256(body)[:32]}"',
             "last-modified": formatdate(made_at, usegmt=True),
             "accept-ranges": "bytes",
@@ -65,10 +65,15 @@ class PictureHost:
         }
         return _ranged(request, body, headers)
 
+    def _type(self, path: str) -> str:
+        if path in self.world.uploads:
+            return self.world.uploads[path][0].content_type or "application/octet-stream"
+        return TYPES["." + path.rpartition(".")[2]]
+
     def _made_at(self, path: str, now: float) -> float | None:
         """Tell when what lies there was made; None while or after there is nothing."""
         if path in self.world.uploads:
-            return now // 1
+            return self.world.uploads[path][1]
         prompt, index = self.world.pictures.get(path, (None, 0))
         if prompt is None or not prompt.alive(now) or path not in prompt.shown(now):
             return None

@@ -6,7 +6,7 @@ from typing import Any
 from astria_sync.simulator import catalog, prompts, tunes
 from astria_sync.simulator.messages import RefusedError, Response
 from astria_sync.simulator.records import Pack, Prompt, Template, Tune, iso
-from astria_sync.simulator.world import NOT_FOUND, Call, World, number, page, truth
+from astria_sync.simulator.world import NOT_FOUND, Call, World, many, number, page, truth
 
 
 def view(pack: Pack) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def run(world: World, call: Call, key: str) -> Response:
     chosen = _chosen(pack, given)
     order = world.new_id("order")
     if given.get("tune_ids"):
-        subjects = [tunes.find(world, call, tune_id) for tune_id in given["tune_ids"]]
+        subjects = [tunes.find(world, call, tune_id) for tune_id in many(given, "tune_ids")]
         made = _order(world, call, pack, chosen, subjects, given, order)
         answer = {"order": {"id": order, "tune_ids": [tune.id for tune in subjects]}}
         return Response.of(answer | {"prompt_ids": [prompt.id for prompt in made]}, status=201)
@@ -126,7 +126,7 @@ def run(world: World, call: Call, key: str) -> Response:
 
 
 def _chosen(pack: Pack, given: dict[str, Any]) -> list[Template]:
-    wanted = {number(prompt_id) for prompt_id in given.get("prompt_ids") or []}
+    wanted = {number(prompt_id) for prompt_id in many(given, "prompt_ids")}
     unknown = wanted - {template.id for template in pack.templates}
     if unknown:
         raise RefusedError(422, {"prompt_ids": [f"are not of this pack: {sorted(unknown)}"]})
@@ -154,7 +154,7 @@ def _order(
                 **(given.get("prompt_attributes") or {}),
                 "text": _text(template, subject, given.get("brief")),
             }
-            origin = {"order_id": order, "orig_prompt_id": template.id, "pack_id": pack.id}
+            origin = {"order_id": order, "orig_prompt_id": template.id, "base_pack_id": pack.id}
             made.append(prompts.make(world, call, target, attributes, **origin))
     return made
 

@@ -7,21 +7,36 @@ from astria_sync.simulator import catalog, rules, tunes
 from astria_sync.simulator.forms import Upload
 from astria_sync.simulator.messages import RefusedError, Response
 from astria_sync.simulator.records import DAY, Prompt, Tune, iso
-from astria_sync.simulator.world import NOT_FOUND, Call, World, number, page, truth
+from astria_sync.simulator.world import NOT_FOUND, Call, World, many, number, page, truth
 
 USER_ERROR = "The prompt was flagged by the model's safety filter. Change it and try again."
 COUNTED = ("pack_id", "base_pack_id", "order_id", "orig_prompt_id")
-ALWAYS = ("negative_prompt", "cfg_scale", "steps", "seed", "callback", "aspect_ratio", "resolution", *COUNTED)
+ALWAYS = (
+    "text",
+    "negative_prompt",
+    "cfg_scale",
+    "steps",
+    "seed",
+    "callback",
+    "aspect_ratio",
+    "resolution",
+    *COUNTED,
+)
 
 
 def view(world: World, prompt: Prompt, now: float) -> dict[str, Any]:
     """Show a prompt as JSON, as it is at that time."""
-    done = prompt.done_at <= now
     params = dict.fromkeys(ALWAYS) | prompt.params
+    shown = {key: _address(world, value, now) for key, value in params.items()}
+    return {"id": prompt.id, "tune_id": prompt.tune.id} | shown | _facts(world, prompt, now)
+
+
+def _facts(world: World, prompt: Prompt, now: float) -> dict[str, Any]:
+    """Show what the service says, whatever a parameter of that name said."""
+    done = prompt.done_at <= now
     return {
         "id": prompt.id,
         "tune_id": prompt.tune.id,
-        **{key: _address(world, value, now) for key, value in params.items()},
         "num_images": prompt.num_images,
         "started_training_at": iso(prompt.starts_at) if prompt.starts_at <= now else None,
         "trained_at": iso(prompt.done_at) if done else None,
@@ -100,7 +115,7 @@ def create_tune(world: World, call: Call) -> Response:
     tune = tunes.same_title(world, call, given)
     if tune is None:
         tune = tunes.make(world, call, given)
-        for attributes in given.get("prompts_attributes") or []:
+        for attributes in many(given, "prompts_attributes"):
             make(world, call, tune, attributes)
     return Response.of(tunes.view(world, tune, call.now), status=201)
 
@@ -127,7 +142,7 @@ def make(world: World, call: Call, tune: Tune, given: dict[str, Any], **origin: 
     count = params.get("num_images") or 1
     cost = catalog.picture_cost(root, tune.free, params) * count
     world.charge(cost)
-    params = {key: _kept(world, value) for key, value in params.items() if key != "workspace_id"}
+    params = {key: _kept(world, value, call.now) for key, value in params.items() if key != "workspace_id"}
     return _add(world, call, tune, params, home, cost)
 
 
@@ -200,10 +215,10 @@ def _twin(world: World, call: Call, tune: Tune, params: dict[str, Any]) -> Promp
     )
 
 
-def _kept(world: World, value: Any) -> Any:
+def _kept(world: World, value: Any, now: float) -> Any:
     if isinstance(value, Upload):
-        return world.keep(value)
-    return [_kept(world, item) for item in value] if isinstance(value, list) else value
+        return world.keep(value, now)
+    return [_kept(world, item, now) for item in value] if isinstance(value, list) else value
 
 
 def update(world: World, call: Call, tune_id: str, key: str) -> Response:

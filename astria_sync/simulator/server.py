@@ -60,10 +60,7 @@ class Simulator:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self.clock = SimClock(self.options.speed)
-        self._sockets: dict[Host, socket.socket] = {
-            "api": socket.create_server((LOOPBACK, self.options.port)),
-            "pictures": socket.create_server((LOOPBACK, self.options.pictures_port)),
-        }
+        self._sockets = _listen({"api": self.options.port, "pictures": self.options.pictures_port})
         self.base_url = self._address("api")
         self.pictures_url = self._address("pictures")
         self.astria = Astria(
@@ -148,6 +145,16 @@ class Simulator:
             timeout_keep_alive=75,
         )
         return Listener(config)
+
+
+def _listen(ports: dict[Host, int]) -> dict[Host, socket.socket]:
+    """Open all ports or none."""
+    with contextlib.ExitStack() as opened:
+        sockets = {
+            host: opened.enter_context(socket.create_server((LOOPBACK, port))) for host, port in ports.items()
+        }
+        opened.pop_all()
+        return sockets
 
 
 def serve(options: Options, *, announce: Callable[[str], None], stop: threading.Event) -> None:

@@ -7,7 +7,7 @@ from astria_sync.simulator import catalog
 from astria_sync.simulator.forms import Upload
 from astria_sync.simulator.messages import RefusedError, Response
 from astria_sync.simulator.records import DAY, Tune, iso
-from astria_sync.simulator.world import NOT_FOUND, Call, World, number, page, truth
+from astria_sync.simulator.world import NOT_FOUND, Call, World, many, number, page, truth
 
 MODEL_TYPES = (None, "faceid", "lora", "pti")
 BRANCHES = (None, "flux1", "sd15", "sdxl1", "fast")
@@ -110,7 +110,7 @@ def make(world: World, call: Call, given: dict[str, Any], **forced: Any) -> Tune
     cost = catalog.training_cost(model_type, branch)
     world.charge(cost)
     ready_at = call.now + (0.0 if model_type == "faceid" else world.options.train_seconds)
-    images = [world.keep(file) for file in files if not file.filename.endswith(".txt")]
+    images = [world.keep(file, call.now) for file in files if not file.filename.endswith(".txt")]
     tune = Tune(
         id=world.new_id("tune"),
         workspace_id=call.home,
@@ -136,8 +136,8 @@ def make(world: World, call: Call, given: dict[str, Any], **forced: Any) -> Tune
 
 
 def _pictures(given: dict[str, Any]) -> tuple[list[Upload], list[str]]:
-    files = [file for file in given.get("images") or [] if isinstance(file, Upload)]
-    return files, [str(url) for url in given.get("image_urls") or [] if url]
+    files = [file for file in many(given, "images") if isinstance(file, Upload)]
+    return files, [str(url) for url in many(given, "image_urls") if url]
 
 
 def _base(world: World, call: Call, given: dict[str, Any]) -> Tune | None:

@@ -57,7 +57,7 @@ class World:
         self.tunes: Shelf[Tune] = Shelf()
         self.prompts: Shelf[Prompt] = Shelf()
         self.packs: Shelf[Pack] = Shelf()
-        self.uploads: dict[str, Upload] = {}
+        self.uploads: dict[str, tuple[Upload, float]] = {}
         self.pictures: dict[str, tuple[Prompt, int]] = {}
         self.workspaces: dict[int, Workspace] = {space.id: space for space in options.workspaces}
         self.landing: dict[int, dict[str, Any]] = {}
@@ -76,10 +76,10 @@ class World:
     def picture_path(self, *what: object) -> str:
         return "/" + hashlib.sha256(f"{self.salt} {what}".encode()).hexdigest()[:28]
 
-    def keep(self, upload: Upload) -> str:
+    def keep(self, upload: Upload, now: float) -> str:
         """Store a file that came in where the pictures host can serve it."""
         path = self.picture_path("upload", len(self.uploads), upload.filename)
-        self.uploads[path] = upload
+        self.uploads[path] = upload, now
         return path
 
     def root_of(self, tune: Tune) -> int:
@@ -143,6 +143,14 @@ def page(
     before = call.query("before_id")
     records: Iterable[R] = shelf.newest(None if before is None else number(before, "before_id"))
     return islice((record for record in records if keep(record)), offset, offset + size)
+
+
+def many(given: dict[str, Any], name: str) -> list[Any]:
+    """Give a field's values, also when it came without its brackets."""
+    value = given.get(name)
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def truth(value: object) -> bool:
