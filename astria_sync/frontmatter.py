@@ -102,8 +102,10 @@ class _Reader:
     def table(self, node: MappingNode, depth: int) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for key_node, value_node in node.value:
-            if not isinstance(key_node, ScalarNode):
-                self.problems.append(f"{self.where(key_node)}: a list or table cannot be a key.")
+            if not isinstance(key_node, ScalarNode) or "\n" in key_node.value:
+                self.problems.append(
+                    f"{self.where(key_node)}: a list, a table or several lines cannot be a key."
+                )
                 continue
             key = self._text(key_node, str(key_node.value))
             if key in values:

@@ -21,7 +21,7 @@ _Eighths = Annotated[int, Meta(gt=0, multiple_of=8)]
 _Strength = Annotated[float, Meta(ge=-10, le=10)]
 # What the documentation does not pin down is passed on as it is written.
 _Scalar = Either(
-    (bool, Annotated[int, Meta(ge=-(2**63), le=2**63)], Annotated[float, Meta(ge=-1e18, le=1e18)], Line),
+    (bool, Annotated[int, Meta(ge=-(10**15), le=10**15)], Annotated[float, Meta(ge=-1e15, le=1e15)], Line),
     "text, a number, or true or false",
 )
 _Media = Annotated[

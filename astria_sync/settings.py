@@ -47,7 +47,7 @@ class Models:
     def id_of(self, model: str | int) -> int | None:
         """The tune id of a model's name, or of a tune id written as text; None if it is neither."""
         text = str(model)
-        return self.ids.get(text, int(text) if re.fullmatch(r"[1-9][0-9]{0,18}", text) else None)
+        return self.ids.get(text, int(text) if re.fullmatch(r"[1-9][0-9]{0,14}", text) else None)
 
     def name_of(self, tune_id: int) -> str | None:
         return next((name for name, one in self.ids.items() if one == tune_id), None)

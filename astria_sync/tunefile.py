@@ -32,7 +32,7 @@ OWN: Mapping[str, Any] = {
     "title": Line,
     "image_urls": Annotated[tuple[Url, ...], Meta(description="a list of http(s) URLs")],
     "pack": Either((Line, PositiveInt), "a pack's slug or id"),
-    "id": Annotated[int, Meta(ge=1, le=2**63)],
+    "id": PositiveInt,
 }
 KEYS: Mapping[str, Any] = {**OWN, **INHERITED, "prompt": dict[str, Any]}
 # What `[prompt]` takes besides Astria's parameters.

@@ -24,7 +24,8 @@ Line = Annotated[
     Meta(pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*\Z", description="one line of text"),
 ]
 Url = Annotated[str, Meta(pattern=r"(?i)^https?://[^\s/?#]+[^\s\x00-\x1f]*\Z", description="an http(s) URL")]
-PositiveInt = Annotated[int, Meta(ge=1)]
+# As large as any id may come; SQLite and JSON readers hold more, but not much.
+PositiveInt = Annotated[int, Meta(ge=1, le=10**15, description="a whole number greater than 0")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Either:
     words: str
 
 
-Id = Either((PositiveInt, Annotated[str, Meta(pattern=r"^[1-9][0-9]*\Z")]), "a number")
+Id = Either((PositiveInt, Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,14}\Z")]), "a number")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TOML_PLACE = re.compile(
