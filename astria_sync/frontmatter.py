@@ -74,6 +74,7 @@ def plain(value: Value, *, text: bool = False) -> Any:
 
 def _compose(block: str, *, name: str, first_line: int) -> Node | None:
     yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # legal, and a warning would go past the person
     try:
         node: Node | None = yaml.compose(io.StringIO(block))
     except RecursionError:

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astria_sync.parameters import MEDIA, PARAMETERS, TYPES, check_params, limits, overlay, split_files
@@ -139,6 +139,7 @@ def test_what_is_within_the_limits_passes(params, text, model):
     assert limits(params, text, model_name=model) == []
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from([*TYPES]), st.text() | st.integers() | st.lists(st.text(), max_size=3))
 )

@@ -180,6 +180,11 @@ def test_aliases_cannot_grow_without_bound():
     assert "more values" in problems(block("\n".join(lines)))[0]
 
 
+def test_anchors_are_yaml_and_may_be_used_again():
+    """An alias is its value; the nearest anchor above counts, and no warning is printed."""
+    assert one(block("extra: {a: &x 1, b: *x, c: &x 2, d: *x}")).extra == {"a": 1, "b": 1, "c": 2, "d": 2}
+
+
 def test_urls_and_paths_are_told_apart():
     """URLs go under Astria's name for them, paths stay as written."""
     request = one(
@@ -317,6 +322,7 @@ FRONT = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(FRONT, PLAIN)
 def test_what_is_written_is_what_is_asked_for(front, text):
     """JSON is YAML: every value comes back as it went in."""
@@ -327,6 +333,7 @@ def test_what_is_written_is_what_is_asked_for(front, text):
     assert request.text == text.strip()
 
 
+@settings(deadline=None)
 @given(FRONT, PLAIN, st.randoms())
 def test_order_layout_and_comments_change_no_fingerprint(front, text, random):
     """The fingerprint is of the wish, not of the file."""
@@ -339,6 +346,7 @@ def test_order_layout_and_comments_change_no_fingerprint(front, text, random):
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=5, unique=True), st.integers(51, 99))
 def test_a_matrix_grows_without_paying_again(seeds, new):
     """Whatever is added to a list, the requests that were there keep their fingerprints."""
@@ -351,7 +359,7 @@ def test_a_matrix_grows_without_paying_again(seeds, new):
 NOISE = st.text(st.sampled_from("---\n\n: {}[]&*!|>'\"%@`#,?a1.:0xe_\\uU\t\r~<=é\u2028\x85"), max_size=60)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary() | NOISE.map(str.encode))
 def test_no_bytes_break_the_reader(data):
     """A file is read or refused with words, whatever is in it."""

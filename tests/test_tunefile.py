@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astria_sync import tunefile
@@ -22,7 +22,7 @@ def problems(text, function=parse, name=NAME):
 
 def test_every_documented_key_reads():
     """What the contract lists is what a file may say."""
-    settings = merge(
+    found = merge(
         [
             read(
                 'title = "Jane"\nname = "woman"\nmodel_type = "lora"\nbase_tune = "flux"\nauto_extend = true\n'
@@ -33,7 +33,7 @@ def test_every_documented_key_reads():
         ],
         defaults=NOTHING,
     )
-    assert settings == tunefile.TuneSettings(
+    assert found == tunefile.TuneSettings(
         title="Jane", name="woman", model_type="lora", base_tune="flux", auto_extend=True, branch="flux1",
         preset="flux-lora-portrait", steps=300, token="ohwx", face_crop=False, training_face_correct=True,
         image_urls=("https://x/1.jpg",), characteristics={"short_description": "satin"},
@@ -106,7 +106,7 @@ def test_the_nearest_file_comes_first():
             'name = "cloth"\nsteps = 5\ncharacteristics = {colour = "blue", size = 3}\n[prompt]\nseed = 2\nnum_images = 3'
         ),
     ]
-    settings = merge(
+    found = merge(
         chain,
         defaults={
             "steps": 9,
@@ -115,16 +115,16 @@ def test_the_nearest_file_comes_first():
             "prompt": {"num_images": 1, "style": "x"},
         },
     )
-    assert (settings.name, settings.steps, settings.token) == ("dress", 5, "t")
-    assert settings.characteristics == {"colour": "red", "size": 3, "a": 1}
-    assert settings.prompt == {"seed": 1, "num_images": 3, "style": "x"}
+    assert (found.name, found.steps, found.token) == ("dress", 5, "t")
+    assert found.characteristics == {"colour": "red", "size": 3, "a": 1}
+    assert found.prompt == {"seed": 1, "num_images": 3, "style": "x"}
 
 
 def test_what_is_a_folders_own_is_not_inherited():
     """A title, an id and image URLs make one tune, not one for every folder below."""
     above = read('title = "x"\nimage_urls = ["https://x/1"]\nname = "dress"')
-    settings = merge([None, above, read("id = 5")], defaults=NOTHING)
-    assert (settings.title, settings.image_urls, settings.id, settings.name) == (None, (), None, "dress")
+    found = merge([None, above, read("id = 5")], defaults=NOTHING)
+    assert (found.title, found.image_urls, found.id, found.name) == (None, (), None, "dress")
     assert merge([read("id = 5"), above], defaults=NOTHING).id == 5
 
 
@@ -160,6 +160,7 @@ def test_lines_that_are_no_urls_are_told_by_number():
     assert "not a text file" in problems(b"\x89PNG\0", parse_urls, "urls.txt")[0]
 
 
+@settings(deadline=None)
 @given(st.binary() | st.text("ab =[]{}\"'\n#1.,_-\r\t\\u0", max_size=60).map(str.encode))
 def test_no_bytes_break_the_readers(data):
     """A file is read or refused with words, whatever is in it."""

@@ -2,7 +2,7 @@ from datetime import date
 from typing import Annotated, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta
 
@@ -110,6 +110,7 @@ def test_a_misplaced_token_is_not_repeated():
         )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*FIELDS, "other"]), JSON))
 def test_every_key_is_either_good_or_told(table):
     """Nothing that a person wrote is dropped silently, and nothing crashes."""
