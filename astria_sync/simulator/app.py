@@ -15,7 +15,7 @@ from astria_sync.simulator import control
 from astria_sync.simulator.clock import SimClock
 from astria_sync.simulator.faults import Fault
 from astria_sync.simulator.forms import MalformedError
-from astria_sync.simulator.messages import Host, RefusedError, Request, Response
+from astria_sync.simulator.messages import Host, Request, Response
 from astria_sync.simulator.model import Astria
 from astria_sync.simulator.wire import Wire
 
@@ -47,14 +47,14 @@ class Front:
         path = scope["path"]
         fault = self.astria.faults.take(scope["method"], path, self.host)
         if fault is not None and fault.kind == "refuse":
-            self.astria.note_unanswered(self._read(http, b""), fault)
+            self.astria.note_unworked(self._read(http, b""), fault)
             wire.reset()
             await _gone(receive)
             return
         try:
             body = await http.body()
         except ClientDisconnect:
-            self.astria.note_unanswered(self._read(http, b""), fault)
+            self.astria.note_unworked(self._read(http, b""), fault)
             return
         response = await self._work(http, body, fault)
         if response is None:
@@ -68,15 +68,14 @@ class Front:
         """Get the answer, in the time that the fault takes; None if none is to come."""
         try:
             request = self._read(http, body)
-        except RefusedError as refusal:
-            return refusal.response
         except MalformedError as error:
+            self.astria.note_unworked(self._read(http, b""), fault, status=400)
             return Response.of({"error": str(error)}, status=400)
         kind, when = (fault.kind, fault.when) if fault else (None, None)
         if kind == "delay" and when == "before":
             await asyncio.sleep(fault.seconds if fault else 0.0)
         if kind == "hang" and when == "before":
-            self.astria.note_unanswered(request, fault)
+            self.astria.note_unworked(request, fault)
             return None
         response = await asyncio.to_thread(self.astria.handle, request, fault)
         if kind == "delay" and when == "after":

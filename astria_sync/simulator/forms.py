@@ -32,12 +32,14 @@ class MalformedError(ValueError):
 
 def parse_form(content_type: str, body: bytes) -> list[tuple[str, str | Upload]]:
     """Take a multipart or urlencoded body apart, in the order it came."""
+    if not body:
+        return []
     if content_type.startswith("multipart/form-data"):
         found = BOUNDARY.search(content_type)
         if found is None:
             raise MalformedError("multipart body without a boundary")
         return list(_parts(body, found[1].encode()))
-    return list(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)) if body else []
+    return list(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[str, str | Upload]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from astria_sync.simulator.forms import Upload, flatten, parse_form
+from astria_sync.simulator.forms import MalformedError, Upload, flatten, parse_form
 
 Host = Literal["api", "pictures"]
 
@@ -58,12 +58,12 @@ class Request:
 
 
 def parse_body(content_type: str, body: bytes) -> list[tuple[str, Any]]:
-    if not body or "json" not in content_type:
+    if "json" not in content_type or not body:
         return parse_form(content_type, body)
     try:
         value = json.loads(body)
     except ValueError as error:
-        raise RefusedError(400, {"error": "There was a problem in the JSON you submitted"}) from error
+        raise MalformedError("There was a problem in the JSON you submitted") from error
     return list(flatten(value)) if isinstance(value, dict) else []
 
 

@@ -136,10 +136,12 @@ class Astria:
             self._note(number, now, request, None if hidden else response.status, fault)
             return response
 
-    def note_unanswered(self, request: Request, fault: Fault | None = None) -> None:
-        """Write down a request that never came to be worked on."""
+    def note_unworked(
+        self, request: Request, fault: Fault | None = None, *, status: int | None = None
+    ) -> None:
+        """Write down a request that never came to be worked on; without a status it was not answered either."""
         with self._lock:
-            self._note(self.ledger.next_number(), self.clock(), request, None, fault)
+            self._note(self.ledger.next_number(), self.clock(), request, status, fault)
 
     def _note(
         self, number: int, now: float, request: Request, status: int | None, fault: Fault | None
