@@ -1,0 +1,298 @@
+"""Hints from inotify: watchdog's threads post what may have changed, `check` finds what died without a word.
+
+The only module that knows watchdog, and Linux only. A hint is no proof and silence is no reassurance: watches die with their
+folder, the kernel's queue overflows, the limit of watches leaves folders out. Hence `check`, and the full look now and then.
+"""
+
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from errno import EACCES, EMFILE, ENOSPC
+from itertools import takewhile
+from pathlib import Path
+from typing import Final
+
+from watchdog.events import EVENT_TYPE_MODIFIED, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import inotify_c as kernel
+from watchdog.observers.api import BaseObserver, ObservedWatch
+from watchdog.observers.inotify import InotifyEmitter
+
+from astria_sync.core.model import Hint
+from astria_sync.scan import ERROR_SUFFIX, TUNE_ERROR, is_left_alone
+
+log = logging.getLogger("astria_sync")
+
+_SETTINGS: Final = Path("/proc/sys/fs/inotify")
+# Opening and reading are not asked for, or our own reading would wake us. Nor is every single write of a copy under way: the
+# file's coming and its closing are, and what has not settled is looked at again anyway.
+_IN: Final = kernel.InotifyConstants
+_MASK: Final = kernel.Mask(
+    _IN.IN_CREATE | _IN.IN_CLOSE_WRITE | _IN.IN_ATTRIB | _IN.IN_MOVE | _IN.IN_DELETE | _IN.IN_DELETE_SELF
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watched:
+    """One root. `poll` true: the file system reports no changes, so none are waited for."""
+
+    path: str
+    output: str
+    poll: bool = False
+
+
+class Watcher:
+    """Owns watchdog's threads. All methods are the engine's thread's; hints also come from watchdog's."""
+
+    def __init__(self, roots: Sequence[Watched], post: Callable[[Hint], None]) -> None:
+        self._roots = tuple(root for root in roots if not root.poll)
+        self._post = post
+        self._started = False
+        self._observer: _Observer | None = None
+        self._armed: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}  # watch, device and inode
+        self._real: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
+        self._left_out: set[str] = set()  # also written by watchdog's threads
+
+    def start(self) -> None:
+        """Watch every root that can be watched; the rest are problems, which `check` tries again."""
+        self._started = True
+        self._open()
+
+    def stop(self) -> None:
+        """No hint comes after this returns."""
+        self._started = False
+        self._close()
+
+    def problems(self) -> Mapping[str, str]:
+        """Each root with which something is wrong, and what, in one clause; as of the last `start` or `check`."""
+        return dict(self._problems)
+
+    def check(self) -> tuple[Hint, ...]:
+        """Set anew what died, was replaced, or came back; the hints say which roots may have changed unseen."""
+        if not self._started or not self._roots:
+            return ()
+        if self._observer is None or not self._observer.healthy:
+            was_running = self._observer is not None
+            self._close()
+            self._open()
+            concerned = self._roots if was_running or self._observer is not None else ()
+        else:
+            concerned = tuple(root for root in self._roots if not self._sound(root) and self._rearm(root))
+        self._explain_left_out()
+        return tuple(Hint(root=root.path, path=None) for root in concerned)
+
+    # The threads
+
+    def _open(self) -> None:
+        try:
+            descriptor = _Descriptor(self)
+        except OSError as error:
+            self._problems.update({root.path: _explain(error) for root in self._roots})
+            return
+        descriptor.start()
+        self._observer = _Observer(descriptor)
+        self._observer.start()
+        for root in self._roots:
+            self._arm(root)
+        self._explain_left_out()
+
+    def _close(self) -> None:
+        observer, self._observer = self._observer, None
+        self._armed.clear()
+        if observer is not None:
+            observer.stop()
+            observer.join()
+
+    # What they say besides events; called on their threads
+
+    def overflowed(self) -> None:
+        for root in self._roots:
+            self._post(Hint(root=root.path, path=None))
+
+    def left_out(self, path: str) -> None:
+        self._left_out.update(
+            root for root, real in self._real.copy().items() if _parts(path, real) is not None
+        )
+
+    def _sound(self, root: Watched) -> bool:
+        """Whether its watch does all it can; a root that was missing and still is has no watch to be unsound."""
+        watch, identity = self._armed.get(root.path, (None, None))
+        if watch is None or self._observer is None or identity != _identity(root.path):
+            return identity == _identity(root.path)
+        # A root that is watched and has a problem was left short of watches: set anew once the limit is another.
+        said = self._problems.get(root.path)
+        return (said is None or _setting("max_user_watches") in said) and self._observer.emits(watch)
+
+    def _rearm(self, root: Watched) -> bool:
+        """Whether anything may have happened unseen."""
+        watch, _ = self._armed.pop(root.path, (None, None))
+        if watch is not None and self._observer is not None:
+            with suppress(OSError, KeyError, RuntimeError):  # it may have died with its folder
+                self._observer.unschedule(watch)
+        return self._arm(root) or watch is not None
+
+    def _arm(self, root: Watched) -> bool:
+        assert self._observer is not None
+        self._left_out.discard(root.path)
+        # Before the watch is set: should the root be replaced in between, the next check sees another identity.
+        identity = _identity(root.path)
+        if identity is None:
+            self._problems[root.path] = "the folder is not there (is its disk mounted?)"
+            return False
+        # watchdog does not follow a root that is a link, hence the real path.
+        real = self._real[root.path] = os.path.realpath(root.path)
+        try:
+            watch = self._observer.schedule(_Handler(root, real, self._post), real, recursive=True)
+        except (OSError, RuntimeError) as error:  # RuntimeError: folders nested too deep, or no more threads
+            self._problems[root.path] = _explain(error)
+            return False
+        self._armed[root.path] = (watch, identity)
+        self._problems.pop(root.path, None)
+        return True
+
+    def _explain_left_out(self) -> None:
+        for path in tuple(self._left_out):
+            if "max_user_watches" not in self._problems.get(path, ""):
+                self._problems[path] = _left_out_of(self._real[path])
+
+
+class _Handler(FileSystemEventHandler):
+    """Turns one root's events into hints. An exception here would end watchdog's thread, so none leaves."""
+
+    def __init__(self, root: Watched, real: str, post: Callable[[Hint], None]) -> None:
+        self._root, self._real, self._post = root.path, real, post
+        below = {_parts(root.output, root.path.rstrip("/")), _parts(os.path.realpath(root.output), real)}
+        self._outputs = tuple(path for path in below if path)
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        try:
+            for hint in self._hints(event):
+                self._post(hint)
+        except Exception:
+            log.exception("a file event of %s could not be read; all of it is looked at", self._root)
+            with suppress(Exception):
+                self._post(Hint(root=self._root, path=None))
+
+    def _hints(self, event: FileSystemEvent) -> Iterator[Hint]:
+        # "Modified" is only ever what watchdog adds for the folder of an event; what lies below a directory that was moved
+        # is synthetic, and covered by the directory's own hint.
+        if event.is_synthetic or event.event_type == EVENT_TYPE_MODIFIED:
+            return
+        ends = [os.fsdecode(end) for end in (event.src_path, event.dest_path) if end]
+        yield from dict.fromkeys(filter(None, [self._hint(end, event.is_directory) for end in ends]))
+
+    def _hint(self, path: str, is_folder: bool) -> Hint | None:
+        parts = _parts(path, self._real)
+        if parts is None or any(is_left_alone(part) for part in parts):
+            return None
+        if not is_folder and parts and (parts[-1] == TUNE_ERROR or parts[-1].endswith(ERROR_SUFFIX)):
+            return None
+        if any(parts[: len(output)] == output for output in self._outputs):
+            return None
+        folder = parts if is_folder else parts[:-1]
+        valid = list(takewhile(_is_utf8, folder))
+        # The scan enters no folder whose name is not UTF-8: the one above tells of it.
+        recursive = is_folder and len(valid) == len(folder)
+        return Hint(root=self._root, path="/".join(valid) or ".", recursive=recursive)
+
+
+class _Descriptor(kernel.InotifyFD):
+    """The thread that reads inotify; knows three things that watchdog makes no event of."""
+
+    def __init__(self, owner: Watcher) -> None:
+        super().__init__()
+        self._owner = owner
+        self.lost_mount = False
+
+    def handle_event(self, event: kernel.InotifyEvent) -> None:
+        try:
+            super().handle_event(event)  # on overflow: sets the watches anew
+        finally:
+            if event.is_queue_overflow:
+                self._owner.overflowed()
+            elif event.mask & _IN.IN_UNMOUNT:
+                self.lost_mount = True
+
+    def add_callback(
+        self, path: bytes, mask: kernel.Mask, callback: kernel.WatchCallback, id_: kernel.CallbackId
+    ) -> kernel.WatchDescriptor:
+        try:
+            descriptor = super().add_callback(path, mask, callback, id_)
+        except OSError as error:
+            if error.errno == ENOSPC:
+                self._owner.left_out(os.fsdecode(path))
+            raise
+        if descriptor == -1:  # watchdog takes "permission denied" for a watch, and warns at the second
+            self.remove_callbacks([(descriptor, id_)])
+            raise PermissionError(EACCES, os.strerror(EACCES))
+        return descriptor
+
+
+class _Emitter(InotifyEmitter):
+    def get_event_mask_from_filter(self) -> kernel.Mask:
+        # watchdog's own choice cannot ask for changed attributes without asking for every write.
+        return _MASK
+
+
+class _Observer(BaseObserver):
+    """watchdog's InotifyObserver, over our descriptor."""
+
+    def __init__(self, descriptor: _Descriptor) -> None:
+        super().__init__(_Emitter, inotify_fd=descriptor)
+        self._descriptor = descriptor
+
+    @property
+    def healthy(self) -> bool:
+        # A disk that was taken out and put back between two checks has the same inode, and none of the watches.
+        return self.is_alive() and self._descriptor.is_alive() and not self._descriptor.lost_mount
+
+    def emits(self, watch: ObservedWatch) -> bool:
+        return any(emitter.watch == watch and emitter.is_alive() for emitter in self.emitters)
+
+    def on_thread_stop(self) -> None:
+        super().on_thread_stop()
+        self._descriptor.stop()
+        self._descriptor.join()
+
+
+def _parts(path: str, top: str) -> tuple[str, ...] | None:
+    """The names from `top` down to `path`; None if it lies elsewhere."""
+    if path == top:
+        return ()
+    return tuple(path[len(top) + 1 :].split("/")) if path.startswith(f"{top}/") else None
+
+
+def _is_utf8(name: str) -> bool:
+    return os.fsencode(name).decode(errors="ignore") == name
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        info = os.stat(path)
+    except OSError:
+        return None
+    return (info.st_dev, info.st_ino) if stat.S_ISDIR(info.st_mode) else None
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == EMFILE:
+        return f"its changes cannot be watched: raise {_setting('max_user_instances')}, with sysctl"
+    return f"its changes cannot be watched ({error})"
+
+
+def _left_out_of(path: str) -> str:
+    folders = sum(1 for _ in os.walk(path))
+    return (
+        f"not all changes in its {folders} folders are seen before the full look: "
+        f"raise the limit {_setting('max_user_watches')}, with sysctl"
+    )
+
+
+def _setting(name: str) -> str:
+    try:
+        return f"fs.inotify.{name} (now {(_SETTINGS / name).read_text(encoding='ascii').strip()})"
+    except OSError:
+        return f"fs.inotify.{name}"
