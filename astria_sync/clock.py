@@ -1,0 +1,32 @@
+"""Two clocks: `now` for deadlines, which never goes back, and `wall` for what a person reads."""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the engine asks for the time."""
+
+    def now(self) -> float:
+        """Seconds for deadlines: starts at the wall clock and then only runs forward, also through sleep."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch, as the machine has it."""
+
+
+class SystemClock:
+    """The machine's. Setting the wall clock back an hour must not stop work for an hour, hence the steady one."""
+
+    def __init__(self) -> None:
+        """Tie the steady clock to the wall clock of this moment."""
+        # CLOCK_BOOTTIME counts while a laptop sleeps, CLOCK_MONOTONIC does not (clock_gettime(2)).
+        self._clock_id: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        self._offset = time.time() - time.clock_gettime(self._clock_id)
+
+    def now(self) -> float:
+        """Steady seconds, comparable with `next_at` in the journal."""
+        return time.clock_gettime(self._clock_id) + self._offset
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()

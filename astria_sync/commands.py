@@ -1,0 +1,242 @@
+"""What a person can ask for besides saving files: changes of the journal alone, so that they work with or without a daemon.
+
+A running daemon carries them out in its own thread (they come over the control socket); without one, the command line takes
+the daemon's lock and does the same.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from astria_sync.core.lifecycle import Event, PromptState, TuneState
+from astria_sync.core.model import Prompt, Source
+from astria_sync.errors import UsageError
+from astria_sync.journal import Journal
+
+_AGAIN: Final = "to be tried again"
+_COPIED: Final = (
+    "subject_id",
+    "fingerprint",
+    "variant",
+    "request",
+    "script",
+    "folder",
+    "output",
+    "stem",
+    "num_images",
+    "model",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commands:
+    """Carries out one command; `roots` are the watched ones. Raises UsageError with a sentence for what makes no sense."""
+
+    journal: Journal
+    roots: Sequence[str]
+    wall: float
+
+    def __call__(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Do `name`; the answer has `count` (things changed) and `message` (one sentence)."""
+        known: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+            "retry": self._retry,
+            "rerun": self._rerun,
+            "retrain": self._retrain,
+            "approve": self._approve,
+            "pause": lambda _: self._pause(paused=True),
+            "resume": lambda _: self._pause(paused=False),
+        }
+        if name not in known:
+            raise UsageError(f"There is no command {name}.")
+        with self.journal.transaction():
+            return known[name](arguments)
+
+    # Which files are meant
+
+    def _sources(self, paths: Sequence[str]) -> list[Source]:
+        """The sources at or below these paths; everything if there are none. Each path must mean something."""
+        if not paths:
+            return self.journal.sources()
+        found: dict[int, Source] = {}
+        problems: list[str] = []
+        for path in paths:
+            here = self._at(path)
+            if not here:
+                problems.append(f"{path} is nothing that astria-sync knows of; see: astria-sync status --all")
+            found |= {source.id: source for source in here}
+        if problems:
+            raise UsageError(*problems)
+        return list(found.values())
+
+    def _at(self, path: str) -> list[Source]:
+        whole = os.path.abspath(os.path.expanduser(path))
+        real = os.path.realpath(whole)
+        for root in {source.root for source in self.journal.sources()} | set(self.roots):
+            for one in (whole, real):
+                if one == root or one.startswith(root.rstrip("/") + "/"):
+                    relative = os.path.relpath(one, root)
+                    below = "path = ? OR path GLOB ?" if relative != "." else "? = '.' OR ?"
+                    pattern = _glob(relative) + "/*"
+                    if rows := self.journal.sources(f"root = ? AND ({below})", [root, relative, pattern]):
+                        return rows
+        return []
+
+    # The commands
+
+    def _retry(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What failed goes again, with the files as they are now."""
+        sources = self._sources(arguments.get("paths", ()))
+        count = 0
+        for source in sources:
+            if source.problem:
+                self.journal.change("sources", source.id, stamp="")
+            for prompt in self.journal.prompts("source_id = ?", [source.id]):
+                count += self._retry_prompt(prompt, source)
+            for tune in self.journal.tunes("source_id = ? AND state = 'failed' AND current = 1", [source.id]):
+                forgotten = {"armed_at": None, "remote_id": None, "bound_at": None, "watermark": None}
+                self.journal.move_tune(
+                    tune, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, **forgotten
+                )
+                self.journal.change("sources", source.id, stamp="")
+                count += 1
+        resting = self.journal.get("gate:balance") is not None
+        self.journal.put("gate:balance", None)
+        self.journal.put("balance_at_402", None)
+        if not count and not resting:
+            return {"count": 0, "message": "Nothing there has failed."}
+        return {"count": count, "message": f"{_things(count)} will be tried again."}
+
+    def _retry_prompt(self, prompt: Prompt, source: Source) -> bool:
+        if prompt.state is PromptState.DOWNLOADING:
+            late = self.journal.images("prompt_id = ? AND state = 'wanted' AND attempt > 0", [prompt.id])
+            for image in late:
+                self.journal.change("images", image.id, next_at=0, attempt=0)
+            return bool(late)
+        if prompt.state is not PromptState.FAILED or source.missing_since is not None:
+            return False
+        # What Astria could not make is asked for anew, with a seed of its own; what it refused was never made.
+        forgotten = {"remote_id": None, "armed_at": None, "bound_at": None, "watermark": None, "seed": None}
+        if not prompt.fingerprint:  # the file itself could not be read: it is taken up again
+            self.journal.change("sources", source.id, stamp="")
+            return True
+        self.journal.move_prompt(
+            prompt, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, next_at=0, **forgotten
+        )
+        self.journal.change("prompts", prompt.id, approved=True)
+        return True
+
+    def _rerun(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One more generation of a prompt file, or of each in a folder."""
+        paths = arguments.get("paths", ())
+        if not paths:
+            raise UsageError("Say which prompt: astria-sync rerun PATH.")
+        count = 0
+        for source in self._sources(paths):
+            if source.kind != "prompt" or source.missing_since is not None:
+                continue
+            newest = self.journal.value(
+                "SELECT script FROM prompts WHERE source_id = ? ORDER BY id DESC", [source.id]
+            )
+            latest = self.journal.prompts(
+                "source_id = ? AND script = ? AND id IN (SELECT max(id) FROM prompts GROUP BY source_id, fingerprint)",
+                [source.id, newest],
+            )
+            for prompt in latest:
+                if prompt.armed_at is None:
+                    raise UsageError(
+                        f"{source.path} is {prompt.state} and was not sent yet; there is nothing to do again."
+                    )
+                self._once_more(prompt)
+                count += 1
+        if not count:
+            raise UsageError(f"There is no prompt at {', '.join(paths)}.")
+        return {"count": count, "message": f"{_things(count, 'generation')} more ordered."}
+
+    def _once_more(self, prompt: Prompt) -> None:
+        top = self.journal.value(
+            "SELECT max(run) FROM prompts WHERE source_id = ? AND fingerprint = ?",
+            [prompt.source_id, prompt.fingerprint],
+        )
+        row = self.journal.add(
+            "prompts",
+            source_id=prompt.source_id,
+            state=PromptState.WAITING,
+            reason=_AGAIN,
+            run=top + 1,
+            approved=True,
+            created_at=self.wall,
+            updated_at=self.wall,
+            **{name: getattr(prompt, name) for name in _COPIED},
+        )
+        self.journal.record(self.wall, "prompt", row, prompt.source_id, "rerun")
+
+    def _retrain(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A new tune of a folder as it is now; later prompts use it."""
+        paths = arguments.get("paths", ())
+        if not paths:
+            raise UsageError("Say which folder: astria-sync retrain FOLDER.")
+        count = 0
+        for path in paths:
+            exact = os.path.abspath(os.path.expanduser(path))
+            folders = [
+                s
+                for s in self._at(path)
+                if s.kind == "folder" and str(s.location) in {exact, os.path.realpath(exact)}
+            ]
+            tune = self.journal.current_tune(folders[0].id) if folders else None
+            if tune is None:
+                raise UsageError(f"{path} is no image folder that has a tune; see: astria-sync status --all")
+            if tune.state in {TuneState.SETTLING, TuneState.QUEUED, TuneState.UPLOADING, TuneState.UNSURE}:
+                raise UsageError(f"The tune of {path} is {tune.state}; wait until that is over.")
+            if "id" in tune.params:
+                raise UsageError(
+                    f"{path} uses tune {tune.remote_id} by `id` in tune.toml; take that out to make a new one."
+                )
+            self.journal.change("tunes", tune.id, current=False)
+            row = self.journal.add(
+                "tunes",
+                source_id=folders[0].id,
+                state=TuneState.SETTLING,
+                reason="a new tune was asked for",
+                created_at=self.wall,
+                updated_at=self.wall,
+            )
+            self.journal.record(self.wall, "tune", row, folders[0].id, "retrain")
+            self.journal.change("sources", folders[0].id, stamp="", adoptable=False)
+            count += 1
+        return {"count": count, "message": f"{_things(count, 'new tune')} ordered."}
+
+    def _approve(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Let go what is held back."""
+        count = 0
+        for source in self._sources(arguments.get("paths", ())):
+            for prompt in self.journal.prompts("source_id = ? AND state = 'held'", [source.id]):
+                self.journal.move_prompt(prompt, Event.APPROVED, self.wall, reason="approved")
+                self.journal.change("prompts", prompt.id, approved=True)
+                count += 1
+        message = f"{_things(count, 'prompt')} let go." if count else "Nothing is held back there."
+        return {"count": count, "message": message}
+
+    def _pause(self, *, paused: bool) -> dict[str, Any]:
+        before = bool(self.journal.get("paused", False))
+        self.journal.put("paused", paused or None)
+        if before != paused:
+            self.journal.record(self.wall, "daemon", None, None, "paused" if paused else "resumed")
+        message = "Paused: nothing new is sent; downloads go on." if paused else "Resumed."
+        return {"count": int(before != paused), "message": message}
+
+
+def _glob(path: str) -> str:
+    """A path as a GLOB pattern that means only itself."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+def _things(count: int, what: str = "thing") -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def absolute(path: str) -> str:
+    """A path as the daemon, which runs elsewhere, must be told it."""
+    return str(Path(path).expanduser().absolute())

@@ -1,0 +1,122 @@
+"""What the engine's parts share: the journal, the clock, the settings, and the work that goes out after the commit."""
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from astria_sync.clock import Clock
+from astria_sync.config import Settings, Watch
+from astria_sync.core.gates import Gate, Gates
+from astria_sync.core.retry import backoff
+from astria_sync.core.work import Lane
+from astria_sync.journal import Journal
+
+log = logging.getLogger("astria_sync")
+
+
+@dataclass(kw_only=True)
+class Context:
+    """One engine's. `outbox` is handed to the pool when the step's transaction is committed, never before."""
+
+    journal: Journal
+    clock: Clock
+    settings: Settings
+    write_file: Callable[[Any, bytes], None]  # an error file; a rehearsal writes none
+    remove_file: Callable[[Any], None]
+    chance: random.Random = field(default_factory=random.SystemRandom)
+    gates: Gates = field(default_factory=Gates)
+    outbox: list[Any] = field(default_factory=list)
+    busy: Counter[Lane] = field(default_factory=Counter)
+    under_way: dict[Hashable, Any] = field(default_factory=dict)  # key of the work → the work
+    walked: set[str] = field(default_factory=set)  # roots that were seen completely in this run
+    stopping: bool = False
+
+    @property
+    def now(self) -> float:
+        """Seconds for deadlines."""
+        return self.clock.now()
+
+    @property
+    def wall(self) -> float:
+        """Seconds for people."""
+        return self.clock.wall()
+
+    @property
+    def watches(self) -> Mapping[str, Watch]:
+        """The configured roots by path."""
+        return {str(watch.path): watch for watch in self.settings.watch}
+
+    def workspace(self, root: str) -> str:
+        """The workspace that requests for this root carry; "" is the personal scope."""
+        watch = self.watches.get(root)
+        return (watch.workspace_id if watch else None) or self.settings.astria.workspace_id or ""
+
+    def free(self, lane: Lane) -> int:
+        """How many more pieces of work this lane takes."""
+        limits = self.settings.limits
+        places = {
+            Lane.UPLOADS: limits.uploads,
+            Lane.REQUESTS: limits.requests,
+            Lane.DOWNLOADS: limits.downloads,
+            Lane.DISK: 2,
+        }
+        return max(0, places[lane] - self.busy[lane])
+
+    def start(self, key: Hashable, piece: Any) -> bool:
+        """Put work in the outbox, once per key; false if it is under way already."""
+        if key in self.under_way:
+            return False
+        self.under_way[key] = piece
+        self.busy[piece.lane] += 1
+        self.outbox.append(piece)
+        return True
+
+    def finish(self, piece: Any) -> Hashable | None:
+        """The work came back: free its place."""
+        for key, one in self.under_way.items():
+            if one is piece:
+                del self.under_way[key]
+                self.busy[piece.lane] -= 1
+                return key
+        return None
+
+    def backoff(self, attempt: int) -> float:
+        """Seconds to wait before the next attempt."""
+        timing = self.settings.timing
+        return backoff(
+            attempt,
+            base=timing.retry_base_seconds,
+            maximum=timing.retry_max_seconds,
+            chance=self.chance.random(),
+        )
+
+    def close_gate(self, name: str, reason: str, wait: float | None = None) -> None:
+        """Shut a door and say why where `status` finds it."""
+        strikes = self.gates.strike(name, self.now)
+        delay = self.backoff(strikes) if wait is None else wait
+        self.gates.close(name, Gate(reason, self.now + delay))
+        if self.journal.get(f"gate:{name}") != reason:
+            self.journal.put(f"gate:{name}", reason)
+            self.event("daemon", None, None, f"{name} closed", reason)
+            log.warning("%s", reason)
+
+    def pass_time(self) -> None:
+        """Open the doors that open by themselves."""
+        if self.gates.pass_time(self.now):
+            self.journal.put("gate:slow", None)
+
+    def open_gate(self, *names: str) -> None:
+        """Open doors that were closed."""
+        self.gates.open(*names)
+        for name in names:
+            if self.journal.get(f"gate:{name}") is not None:
+                self.journal.put(f"gate:{name}", None)
+                self.event("daemon", None, None, f"{name} opened")
+                log.info("%s: work goes on", name)
+
+    def event(self, kind: str, item: int | None, source: int | None, event: str, detail: str = "") -> None:
+        """A line of history that is no change of state."""
+        self.journal.record(self.wall, kind, item, source, event, detail)

@@ -1,0 +1,165 @@
+"""The life of a tune and of a prompt: one table each, and nothing moves that is not listed here.
+
+The diagrams in docs/design.md are drawn from these tables by `mermaid`, and a test compares them.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class TuneState(StrEnum):
+    """Where one tune (one image folder's order at Astria) stands; the words are the contract's."""
+
+    SETTLING = "settling"
+    QUEUED = "queued"
+    UPLOADING = "uploading"
+    UNSURE = "unsure"
+    TRAINING = "training"
+    READY = "ready"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    DELETED = "deleted"
+
+
+class PromptState(StrEnum):
+    """Where one prompt (one request for pictures) stands; the words are the contract's."""
+
+    SETTLING = "settling"
+    WAITING = "waiting"
+    HELD = "held"
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    UNSURE = "unsure"
+    GENERATING = "generating"
+    DOWNLOADING = "downloading"
+    DONE = "done"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+
+class Event(StrEnum):
+    """What can happen to a tune or a prompt."""
+
+    SETTLED = "settled"  # the file stands still and is understood
+    INVALID = "invalid"  # it cannot be sent as it is; the person must change something
+    CHANGED = "changed"  # the file changed before anything was sent, or after a failure
+    WAITS = "waits"  # a tune that it mentions is not ready
+    HELD = "held"  # more new prompts at one go than `hold_above`
+    APPROVED = "approved"  # a person let it go
+    ARMED = "armed"  # the intent is durable; from here on bytes may go out
+    NOT_SENT = "not_sent"  # proof that Astria did not act: nothing went out, or it said "later"
+    LOST = "lost"  # bytes went out and the answer is unknown
+    ABSENT = "absent"  # enough clean looks did not find it: it may be sent again, with the same seed
+    BOUND = "bound"  # Astria's id is known
+    REFUSED = "refused"  # Astria said no
+    TRAINED = "trained"  # the tune can be used
+    PICTURED = "pictured"  # the prompt has pictures to fetch
+    SAVED = "saved"  # every picture and the sidecar are on disk
+    USER_ERROR = "user_error"  # Astria could not make it
+    RETRY = "retry"  # a person asked for it again
+    GONE = "gone"  # Astria does not have it any more
+    EXPIRED = "expired"  # Astria deleted it at the end of its 30 days
+
+
+class IllegalMoveError(RuntimeError):
+    """A move that no table lists: a defect of the program, never of the person's files."""
+
+
+_T = TuneState
+_P = PromptState
+_E = Event
+
+TUNE_MOVES: Final[Mapping[tuple[TuneState, Event], TuneState]] = {
+    (_T.SETTLING, _E.SETTLED): _T.QUEUED,
+    (_T.SETTLING, _E.INVALID): _T.FAILED,
+    (_T.SETTLING, _E.BOUND): _T.TRAINING,  # adopted
+    (_T.QUEUED, _E.CHANGED): _T.SETTLING,
+    (_T.QUEUED, _E.SETTLED): _T.QUEUED,
+    (_T.QUEUED, _E.INVALID): _T.FAILED,
+    (_T.QUEUED, _E.ARMED): _T.UPLOADING,
+    (_T.QUEUED, _E.BOUND): _T.TRAINING,  # adopted, or `id` in tune.toml
+    (_T.QUEUED, _E.REFUSED): _T.FAILED,  # `id` names a tune that is not there
+    (_T.UPLOADING, _E.NOT_SENT): _T.QUEUED,
+    (_T.UPLOADING, _E.LOST): _T.UNSURE,
+    (_T.UPLOADING, _E.BOUND): _T.TRAINING,
+    (_T.UPLOADING, _E.REFUSED): _T.FAILED,
+    (_T.UNSURE, _E.BOUND): _T.TRAINING,
+    (_T.UNSURE, _E.ABSENT): _T.QUEUED,
+    (_T.TRAINING, _E.TRAINED): _T.READY,
+    (_T.TRAINING, _E.USER_ERROR): _T.FAILED,
+    (_T.TRAINING, _E.GONE): _T.DELETED,
+    (_T.READY, _E.EXPIRED): _T.EXPIRED,
+    (_T.READY, _E.GONE): _T.DELETED,
+    (_T.FAILED, _E.CHANGED): _T.SETTLING,
+    (_T.FAILED, _E.SETTLED): _T.QUEUED,
+    (_T.FAILED, _E.INVALID): _T.FAILED,
+    (_T.FAILED, _E.RETRY): _T.SETTLING,
+    (_T.FAILED, _E.BOUND): _T.TRAINING,  # `id` was written into tune.toml after a refusal
+}
+
+PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
+    (_P.SETTLING, _E.SETTLED): _P.QUEUED,
+    (_P.SETTLING, _E.WAITS): _P.WAITING,
+    (_P.SETTLING, _E.HELD): _P.HELD,
+    (_P.SETTLING, _E.INVALID): _P.FAILED,
+    (_P.WAITING, _E.WAITS): _P.WAITING,
+    (_P.WAITING, _E.SETTLED): _P.QUEUED,
+    (_P.WAITING, _E.INVALID): _P.FAILED,
+    (_P.HELD, _E.APPROVED): _P.WAITING,
+    (_P.HELD, _E.INVALID): _P.FAILED,
+    (_P.HELD, _E.BOUND): _P.GENERATING,  # adopted
+    (_P.QUEUED, _E.SETTLED): _P.QUEUED,
+    (_P.QUEUED, _E.WAITS): _P.WAITING,
+    (_P.QUEUED, _E.HELD): _P.HELD,
+    (_P.QUEUED, _E.INVALID): _P.FAILED,
+    (_P.QUEUED, _E.ARMED): _P.SUBMITTING,
+    (_P.QUEUED, _E.BOUND): _P.GENERATING,  # adopted
+    (_P.SUBMITTING, _E.NOT_SENT): _P.QUEUED,
+    (_P.SUBMITTING, _E.LOST): _P.UNSURE,
+    (_P.SUBMITTING, _E.BOUND): _P.GENERATING,
+    (_P.SUBMITTING, _E.REFUSED): _P.FAILED,
+    (_P.UNSURE, _E.BOUND): _P.GENERATING,
+    (_P.UNSURE, _E.ABSENT): _P.QUEUED,
+    (_P.GENERATING, _E.PICTURED): _P.DOWNLOADING,
+    (_P.GENERATING, _E.USER_ERROR): _P.FAILED,
+    (_P.GENERATING, _E.GONE): _P.DELETED,
+    (_P.DOWNLOADING, _E.SAVED): _P.DONE,
+    (_P.DONE, _E.PICTURED): _P.DOWNLOADING,  # one more appeared, or one is to be fetched again
+    (_P.DOWNLOADING, _E.GONE): _P.DELETED,
+    (_P.FAILED, _E.SETTLED): _P.QUEUED,
+    (_P.FAILED, _E.WAITS): _P.WAITING,
+    (_P.FAILED, _E.INVALID): _P.FAILED,
+    (_P.FAILED, _E.RETRY): _P.WAITING,
+}
+
+# A row in one of these has nothing at Astria and no request under way: it may be dropped or made anew.
+UNSENT_TUNES: Final = frozenset({_T.SETTLING, _T.QUEUED})
+UNSENT_PROMPTS: Final = frozenset({_P.SETTLING, _P.WAITING, _P.HELD, _P.QUEUED})
+# Finished: nothing more happens by itself.
+FINAL_TUNES: Final = frozenset({_T.READY, _T.FAILED, _T.EXPIRED, _T.DELETED})
+FINAL_PROMPTS: Final = frozenset({_P.DONE, _P.FAILED, _P.DELETED})
+
+
+def advance_tune(state: TuneState, event: Event) -> TuneState:
+    """The state after `event`; raises IllegalMoveError if the table does not list it."""
+    try:
+        return TUNE_MOVES[state, event]
+    except KeyError:
+        raise IllegalMoveError(f"a tune that is {state} cannot be {event}") from None
+
+
+def advance_prompt(state: PromptState, event: Event) -> PromptState:
+    """The state after `event`; raises IllegalMoveError if the table does not list it."""
+    try:
+        return PROMPT_MOVES[state, event]
+    except KeyError:
+        raise IllegalMoveError(f"a prompt that is {state} cannot be {event}") from None
+
+
+def mermaid(
+    moves: Mapping[tuple[TuneState, Event], TuneState] | Mapping[tuple[PromptState, Event], PromptState],
+) -> str:
+    """A Mermaid state diagram of a table, for docs/design.md."""
+    lines = [f"    {state} --> {after}: {event}" for (state, event), after in moves.items()]
+    return "\n".join(["stateDiagram-v2", "    [*] --> settling", *lines])

@@ -1,0 +1,228 @@
+"""What the parts say to each other: rows of the journal, sightings of the scan, messages to the engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from astria_sync.core.lifecycle import PromptState, TuneState
+
+NO_DETAILS: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """An image folder or a prompt file, as the journal knows it."""
+
+    id: int
+    kind: str  # "folder" or "prompt"
+    root: str
+    path: str  # relative to root, posix; "." is the root itself
+    inode: int
+    mtime_ns: int
+    stamp: str
+    content: str
+    is_image_folder: bool
+    pictures: int
+    adoptable: bool
+    problem: str
+    settings: Mapping[str, Any]
+    note: str
+    missing_since: float | None
+    created_at: float
+    updated_at: float
+
+    @property
+    def location(self) -> Path:
+        """Where it lies on this machine."""
+        return Path(self.root) if self.path == "." else Path(self.root, self.path)
+
+    @property
+    def name(self) -> str:
+        """The folder's or file's own name; the root's name for the root."""
+        return self.location.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tune:
+    """One order for a tune: the folder that it was made of, and what Astria calls it."""
+
+    id: int
+    source_id: int
+    current: bool
+    state: TuneState
+    reason: str
+    error: str
+    remote_id: int | None
+    workspace: str
+    title: str
+    class_noun: str
+    model_type: str
+    base_tune_id: int | None
+    params: Mapping[str, Any]
+    content: str
+    pictures: int
+    changed: bool
+    patched: Mapping[str, Any]
+    patch: Mapping[str, Any]
+    watermark: int | None
+    attempt: int
+    looks: int
+    next_at: float
+    armed_at: float | None
+    bound_at: float | None
+    ready_at: float | None
+    expires_at: float | None
+    cost_mc: int
+    url: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """One order for pictures: one version (and variant, and run) of one prompt file."""
+
+    id: int
+    source_id: int
+    subject_id: int | None
+    fingerprint: str
+    variant: Mapping[str, str]
+    run: int
+    state: PromptState
+    reason: str
+    error: str
+    remote_id: int | None
+    workspace: str
+    request: Mapping[str, Any]
+    script: str
+    target: int | None
+    model: str
+    text: str
+    params: Mapping[str, Any]
+    files: list[list[str]]
+    seed: int | None
+    complete: bool
+    num_images: int
+    watermark: int | None
+    attempt: int
+    looks: int
+    next_at: float
+    folder: str
+    output: str
+    stem: str
+    approved: bool
+    armed_at: float | None
+    bound_at: float | None
+    pictured_at: float | None
+    done_at: float | None
+    cost_mc: int
+    url: str
+    answer: Mapping[str, Any]
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """One picture of a prompt: where it comes from and where it lies."""
+
+    id: int
+    prompt_id: int
+    n: int
+    state: str  # wanted, saved, gone
+    url: str
+    identity: str
+    file: str
+    size: int
+    sha256: str
+    etag: str
+    reason: str
+    attempt: int
+    next_at: float
+    saved_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileSight:
+    """A prompt file as the scan saw it."""
+
+    path: str
+    stamp: str
+    inode: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderSight:
+    """A directory that was read completely. `stamp` is "" if nothing in it concerns a tune."""
+
+    path: str
+    inode: int
+    stamp: str  # of pictures, captions and urls.txt
+    pictures: int
+    has_urls: bool
+    tune_stamp: str  # of tune.toml; "" if there is none
+    prompts: tuple[FileSight, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What a walk saw below `scope` of one root.
+
+    `complete` is false when the root could not be read or shows nothing although it did before: then nothing that is
+    not in `folders` may be taken for deleted. `unreadable` are directories of which the same is true.
+    """
+
+    root: str
+    scope: str  # relative path of the directory that was walked; "." for all
+    recursive: bool
+    folders: tuple[FolderSight, ...]
+    complete: bool = True
+    problem: str = ""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+# Messages to the engine. Each is one fact; the engine decides what follows.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hint:
+    """Something may have changed below `path` of `root`; path None: look at everything."""
+
+    root: str
+    path: str | None
+    recursive: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """Time has come for `what`: "rescan" or "check"."""
+
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stop:
+    """A signal, or the end of `run --once`; `now` true: do not wait for requests under way."""
+
+    signal: int = 0
+    now: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A person's wish that came over the control socket; `reply` gets one answer."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    reply: Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a piece of work ended. `work` is what was asked for; exactly one of `result` and `failure` is set."""
+
+    work: Any
+    result: Any = None
+    failure: BaseException | None = None

@@ -1,0 +1,196 @@
+"""Pieces of work for the pool: what is to be done, as frozen data, and what comes back in `Outcome.result`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from astria_sync.core.retry import NoAnswer
+from astria_sync.core.wire import RemotePrompt, RemoteTune
+
+
+class Lane(StrEnum):
+    """What a piece of work takes a place of ([limits] in the configuration)."""
+
+    UPLOADS = "uploads"
+    REQUESTS = "requests"
+    DOWNLOADS = "downloads"
+    DISK = "disk"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """A file that goes with a request: the form field, where it lies, and its name there."""
+
+    field: str
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Walk:
+    """Look at a root, or one folder of it. Comes back as model.Look."""
+
+    root: str
+    scope: str = "."
+    recursive: bool = True
+    lane = Lane.DISK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadFolder:
+    """Read and check every picture of a folder. Comes back as FolderRead."""
+
+    source_id: int
+    root: str
+    path: str
+    stamp: str
+    lane = Lane.DISK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderRead:
+    """What a folder holds: its hash, or what is wrong with it."""
+
+    stamp: str  # at the end of reading; differs from the one asked for if somebody wrote meanwhile
+    content: str
+    pictures: int
+    urls: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    only_inputs: bool = False  # every picture is an input of a prompt beside it: no image folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateTune:
+    """The paid `POST /tunes` of one armed row. Comes back as retry.Answer or retry.NoAnswer, like all calls below."""
+
+    row_id: int
+    workspace: str
+    root: str
+    path: str
+    stamp: str  # the folder must still show it when the upload starts
+    fields: tuple[tuple[str, str], ...]
+    lane = Lane.UPLOADS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreatePrompt:
+    """The paid `POST /tunes/:id/prompts` of one armed row."""
+
+    row_id: int
+    workspace: str
+    target: int
+    fields: tuple[tuple[str, str], ...]
+    uploads: tuple[Upload, ...] = ()
+    lane = Lane.REQUESTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatchTune:
+    """`PATCH /tunes/:id`: harmless to repeat."""
+
+    row_id: int
+    workspace: str
+    remote_id: int
+    fields: tuple[tuple[str, str], ...]
+    values: Mapping[str, Any]
+    lane = Lane.REQUESTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchOne:
+    """`GET /tunes/:id` or `/prompts/:id`, when a list cannot answer."""
+
+    kind: str  # "tune" or "prompt"
+    row_id: int
+    workspace: str
+    remote_id: int
+    lane = Lane.REQUESTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Poll:
+    """List pages that cover these ids. Comes back as Pages."""
+
+    kind: str
+    workspace: str
+    ids: tuple[int, ...]
+    lane = Lane.REQUESTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """List pages, newest first, down to (not including) id `down_to`, and no further back than `since` (epoch
+    seconds). Comes back as Pages.
+    """
+
+    kind: str
+    workspace: str
+    down_to: int
+    since: float = 0.0
+    purpose: str = "mark"  # mark: the highest id only, one page; adopt: all; unsure: down to the watermark
+    lane = Lane.REQUESTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pages:
+    """What lists showed. `failure` is the result that ended the reading early; then the objects are only a part."""
+
+    objects: tuple[RemoteTune | RemotePrompt, ...] = ()
+    head: int = 0
+    covered: tuple[int, ...] = ()  # ids asked for that a page would have shown
+    failure: Any = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """`GET /users`: is there a network, is the token good, is there money?"""
+
+    lane = Lane.REQUESTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Download:
+    """One picture to its folder. Comes back as Saved or NotSaved."""
+
+    image_id: int
+    url: str
+    folder: Path
+    stem: str  # file name without extension
+    resume_etag: str = ""
+    lane = Lane.DOWNLOADS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """A picture lies under its final name."""
+
+    file: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotSaved:
+    """It does not, yet. `expired`: the address is no longer good, ask Astria for a new one. `local`: our disk's fault."""
+
+    why: str
+    expired: bool = False
+    local: bool = False
+    etag: str = ""  # of the part that was kept
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriteSidecar:
+    """The record beside the pictures. Comes back as None, or fails."""
+
+    prompt_id: int
+    path: Path
+    data: Mapping[str, Any] = field(default_factory=dict)
+    lane = Lane.DOWNLOADS
+
+
+def unknown(why: str) -> NoAnswer:
+    """The result of a call that ended in an unexpected way: it may have gone out."""
+    return NoAnswer(sent=True, why=why)

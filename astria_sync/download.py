@@ -1,0 +1,224 @@
+"""Pictures to disk. This client does not know the token: pictures lie on other hosts, which must not get it.
+
+A file under its final name is always whole: hidden temporary name in the same folder, length and structure checked, fsync,
+rename without replacing, fsync of the folder.
+"""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from astria_sync import media
+from astria_sync.api import USER_AGENT
+from astria_sync.core.naming import temporary_name
+from astria_sync.core.work import Download, NotSaved, Saved
+
+_REDIRECTS: Final = 5
+_CHUNK: Final = 256 * 1024
+_LARGEST: Final = 8 * 1024**3  # bytes; no picture or video of Astria's comes near it
+
+
+class Refused(Exception):  # noqa: N818 - it carries a result, it is no error of ours
+    """The download ends here; `result` says how."""
+
+    def __init__(self, why: str, **how: Any) -> None:
+        super().__init__(why)
+        self.result = NotSaved(why=why, **how)
+
+
+class Downloader:
+    """Fetches pictures with connections of its own. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        connections: int,
+        plain_http: bool,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """`plain_http`: http addresses are allowed, which they are only if `base_url` itself is one on loopback."""
+        self._plain_http = plain_http
+        self._client = httpx.Client(
+            timeout=timeout,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            # Decompression could blow 300 kB up to 300 MB, and bytes are to be kept as served.
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def fetch(self, work: Download) -> Saved | NotSaved:
+        """Download one picture, going on where a former attempt stopped if the server still has the same one."""
+        part = work.folder / temporary_name(work.stem)
+        try:
+            work.folder.mkdir(parents=True, exist_ok=True)
+            return self._fetch(work, part)
+        except Refused as refusal:
+            return refusal.result
+        except httpx.HTTPError as error:
+            return NotSaved(why=str(error) or type(error).__name__, etag=work.resume_etag)
+        except httpx.InvalidURL as error:
+            return NotSaved(why=f"its address is none ({error})", expired=True)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink()
+            return NotSaved(
+                why=f"{error.filename or work.folder} cannot be written ({error.strerror})", local=True
+            )
+
+    def _fetch(self, work: Download, part: Path) -> Saved | NotSaved:
+        have = part.stat().st_size if work.resume_etag and part.exists() else 0
+        headers = {"Range": f"bytes={have}-", "If-Range": work.resume_etag} if have else {}
+        with self._get(work.url, headers) as response:
+            start = self._start(response, have)
+            etag = _strong_etag(response)
+            total = _length(response, start)
+            digest = hashlib.sha256()
+            with open(part, "r+b" if start else "wb") as file:
+                _hash_start(file, digest, start)
+                file.truncate()
+                try:
+                    size = _copy(response, file, digest, start)
+                except httpx.HTTPError as error:
+                    return NotSaved(why=str(error) or type(error).__name__, etag=etag)
+                if total is not None and size != total:
+                    return NotSaved(why=f"the connection ended after {size:,} of {total:,} bytes", etag=etag)
+                file.flush()
+                os.fsync(file.fileno())
+        return self._publish(work, part, size, digest.hexdigest())
+
+    @contextmanager
+    def _get(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        """The final answer, after redirects, each of which must be to an allowed address."""
+        for _ in range(_REDIRECTS + 1):
+            if urlsplit(url).scheme not in ({"https", "http"} if self._plain_http else {"https"}):
+                raise Refused(f"its address is not https ({urlsplit(url).scheme}://{urlsplit(url).hostname})")
+            with self._client.stream("GET", url, headers=headers) as response:
+                if not response.has_redirect_location:
+                    yield response
+                    return
+                url = str(response.url.join(response.headers["Location"]))
+        raise Refused("it is redirected without end")
+
+    @staticmethod
+    def _start(response: httpx.Response, have: int) -> int:
+        """Where the bytes that come belong; raises Refused if none come."""
+        status = response.status_code
+        if status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            return have
+        if status == 200:
+            if response.headers.get("Content-Encoding", "identity") not in {"", "identity"}:
+                raise Refused("it came compressed although that was not asked for")
+            return 0
+        if status in {206, 416}:
+            raise Refused(
+                "the server cannot go on where the download stopped"
+            )  # no etag kept: next time from the start
+        if status in {400, 401, 403, 404, 410}:
+            raise Refused(f"its host answered {status}", expired=True)
+        raise Refused(f"its host answered {status}")
+
+    @staticmethod
+    def _publish(work: Download, part: Path, size: int, sha256: str) -> Saved | NotSaved:
+        with open(part, "rb") as file:
+            kind = media.sniff(file.read(64))
+            file.seek(0)
+            problem = media.complete(file, size) if kind else "is no picture or video"
+        if kind is None or problem:
+            part.unlink()
+            return NotSaved(why=f"what came {problem}")
+        final = part.with_name(work.stem + kind.extension)
+        if not _rename_without_replacing(part, final):
+            if final.stat().st_size != size or _sha256(final) != sha256:
+                return NotSaved(why=f"another file lies at {final}; move it away", local=True)
+            part.unlink()
+        sync_folder(final.parent)
+        return Saved(file=final.name, size=size, sha256=sha256)
+
+
+def _strong_etag(response: httpx.Response) -> str:
+    """The ETag, if it promises the same bytes (RFC 9110 §13.1.5: a weak one cannot be used in If-Range)."""
+    etag = str(response.headers.get("ETag", ""))
+    return "" if etag.startswith("W/") else etag
+
+
+def _length(response: httpx.Response, start: int) -> int | None:
+    value = response.headers.get("Content-Length")
+    return start + int(value) if value and value.isdigit() else None
+
+
+def _hash_start(file: IO[bytes], digest: Any, start: int) -> None:
+    left = start
+    while left and (chunk := file.read(min(left, _CHUNK))):
+        digest.update(chunk)
+        left -= len(chunk)
+
+
+def _copy(response: httpx.Response, file: IO[bytes], digest: Any, size: int) -> int:
+    for chunk in response.iter_raw(_CHUNK):
+        size += len(chunk)
+        if size > _LARGEST:
+            raise Refused("it does not end")
+        file.write(chunk)
+        digest.update(chunk)
+    return size
+
+
+def _rename_without_replacing(part: Path, final: Path) -> bool:
+    """Give the file its final name unless that is taken; false if it is."""
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
+            raise
+        if final.exists():  # a file system without hard links (FAT, some network shares)
+            return False
+        part.rename(final)
+        return True
+    part.unlink()
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file of our own so that a reader, or a power cut, finds the old or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(temporary_name(path.name))
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

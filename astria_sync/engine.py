@@ -1,0 +1,272 @@
+"""The loop: one thread, the only owner of the journal. `step` is an ordinary function of one message.
+
+A step is one transaction; the work it decided on goes to the pool after the commit, never before.
+"""
+
+import logging
+import queue
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from astria_sync.commands import Commands
+from astria_sync.context import Context
+from astria_sync.core import gates, work
+from astria_sync.core.lifecycle import FINAL_PROMPTS, FINAL_TUNES
+from astria_sync.core.model import Command, Hint, Look, Outcome, Stop, Tick
+from astria_sync.errors import AstriaSyncError
+from astria_sync.fetching import Fetching
+from astria_sync.folders import TuneFiles
+from astria_sync.following import Following
+from astria_sync.intake import Intake
+from astria_sync.notes import Notes
+from astria_sync.prompting import Prompting
+from astria_sync.sending import Sending
+from astria_sync.tuning import Tuning
+from astria_sync.workers import Pool
+
+log = logging.getLogger("astria_sync")
+
+_LONGEST_WAIT: Final = 60.0  # seconds; something always wakes the loop within it
+_STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
+
+
+class Engine:
+    """Puts the parts together and lets messages through, one at a time."""
+
+    def __init__(self, ctx: Context, pool: Pool, *, on_tick: Callable[[Tick], None] = lambda _: None) -> None:
+        """`on_tick` checks what only the service knows: watcher, clock."""
+        self.ctx = ctx
+        self.pool = pool
+        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._on_tick = on_tick
+        files = TuneFiles(ctx.settings)
+        self.intake = Intake(
+            ctx=ctx,
+            files=files,
+            take_prompt=lambda source, sight: self.prompting.take_prompt(source, sight),
+            take_folder=lambda source, sight: self.tuning.take_folder(source, sight),
+            on_folders=lambda *names: self.prompting.folders_changed(*names),
+        )
+        self.tuning = Tuning(ctx=ctx, files=files, intake=self.intake)
+        self.prompting = Prompting(ctx=ctx, files=files, intake=self.intake)
+        self.fetching = Fetching(ctx=ctx)
+        self.following = Following(
+            ctx=ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching
+        )
+        self.sending = Sending(
+            ctx=ctx, tuning=self.tuning, prompting=self.prompting, following=self.following
+        )
+        self.notes = Notes(ctx=ctx)
+        self._outcomes: Mapping[type, Callable[[Outcome], None]] = {
+            work.Walk: self._walked,
+            work.ReadFolder: self._folder_read,
+            work.CreateTune: lambda one: self.sending.answered(one.work, self._result(one)),
+            work.CreatePrompt: lambda one: self.sending.answered(one.work, self._result(one)),
+            work.PatchTune: lambda one: self.following.patched(one.work, self._result(one)),
+            work.FetchOne: lambda one: self.following.fetched(one.work, self._result(one)),
+            work.Poll: lambda one: self.following.polled(one.work, self._result(one)),
+            work.Survey: lambda one: self.following.surveyed_now(one.work, self._result(one)),
+            work.Probe: lambda one: self.following.probed(self._result(one)),
+            work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
+            work.WriteSidecar: lambda one: self.fetching.recorded(one.work, one.failure),
+        }
+
+    # One step
+
+    def start(self) -> None:
+        """What a crash left behind, and the first look at everything."""
+        with self.ctx.journal.transaction():
+            now = self.ctx.now
+            longest = max(
+                self.ctx.settings.timing.retry_max_seconds, self.ctx.settings.timing.reconcile_after_seconds
+            )
+            for table in (
+                "tunes",
+                "prompts",
+                "images",
+            ):  # the clock may have been set back since they were written
+                self.ctx.journal.clip_deadlines(table, now + longest)
+            for name in (gates.NETWORK, gates.AUTH, gates.SLOW):
+                self.ctx.open_gate(name)
+            if reason := self.ctx.journal.get("gate:balance"):
+                self.ctx.close_gate(gates.BALANCE, reason, 0)
+            self.sending.after_crash()
+            self.intake.rescan()
+        self.step(Tick(what="start"))
+
+    def step(self, message: Any) -> None:
+        """Take in one message and decide what follows."""
+        try:
+            with self.ctx.journal.transaction():
+                self._take(message)
+                self._plan()
+        except BaseException:
+            self._forget_step()
+            raise
+        outbox, self.ctx.outbox = self.ctx.outbox, []
+        for piece in outbox:
+            self.pool.submit(piece)
+
+    def _forget_step(self) -> None:
+        """The transaction was rolled back: so must be what was noted in memory."""
+        for piece in self.ctx.outbox:
+            self.ctx.finish(piece)
+        self.ctx.outbox = []
+
+    def _take(self, message: Any) -> None:
+        if isinstance(message, Outcome):
+            self.ctx.finish(message.work)
+            if message.failure is not None:
+                log.debug("%s failed", type(message.work).__name__, exc_info=message.failure)
+            self._outcomes[type(message.work)](message)
+        elif isinstance(message, Hint):
+            if message.path is None:
+                self.intake.rescan(message.root)
+            else:
+                self.intake.hint(message.root, message.path, recursive=message.recursive)
+        elif isinstance(message, Tick):
+            self._tick(message)
+        elif isinstance(message, Command):
+            self._command(message)
+        elif isinstance(message, Stop):
+            self.ctx.stopping = True
+
+    def _tick(self, tick: Tick) -> None:
+        self._on_tick(tick)
+        if tick.what == "rescan":
+            self.intake.rescan()
+        elif tick.what == "rescan-polled":
+            for path, watch in self.ctx.watches.items():
+                if watch.events == "poll":
+                    self.intake.rescan(path)
+
+    def _plan(self) -> None:
+        """Everything that is due, in the order that data flows."""
+        self.ctx.pass_time()
+        self.sending.paused = bool(self.ctx.journal.get("paused", False))
+        self.intake.plan()
+        self.prompting.plan()
+        self.fetching.unrecorded()
+        self.fetching.plan()
+        if not self.ctx.stopping:
+            self.following.plan()
+            self.sending.plan()
+        self.notes.plan()
+
+    def _result(self, outcome: Outcome) -> Any:
+        """What the work gave; a piece that ended unexpectedly counts as one whose fate is unknown."""
+        if outcome.failure is None:
+            return outcome.result
+        why = f"{type(outcome.failure).__name__}: {outcome.failure}"
+        log.error("unexpected: %s", why)
+        if isinstance(outcome.work, work.Download):
+            return work.NotSaved(why=why, local=True)
+        unknown = work.unknown(why)
+        return work.Pages(failure=unknown) if isinstance(outcome.work, work.Poll | work.Survey) else unknown
+
+    def _walked(self, outcome: Outcome) -> None:
+        if outcome.failure is not None:
+            log.error("%s could not be looked at (%s)", outcome.work.root, outcome.failure)
+            return
+        look: Look = outcome.result
+        self.intake.looked(look)
+        if look.recursive and look.scope == ".":
+            self.prompting.look_again()
+
+    def _folder_read(self, outcome: Outcome) -> None:
+        self.tuning.read(outcome.work, outcome.result, outcome.failure)
+        source = self.ctx.journal.sources("id = ?", [outcome.work.source_id])
+        self.prompting.folders_changed(*(one.name for one in source), outcome.work.path)
+
+    def _command(self, command: Command) -> None:
+        commands = Commands(journal=self.ctx.journal, roots=list(self.ctx.watches), wall=self.ctx.wall)
+        try:
+            answer = commands(command.name, command.arguments)
+        except AstriaSyncError as error:
+            command.reply.put({"error": str(error), "exit": error.exit_code})
+            return
+        self.after_commands()
+        command.reply.put(answer)
+
+    def after_commands(self) -> None:
+        """Take up again what a command asked for, and look at what waits."""
+        for source in self.ctx.journal.sources("stamp = '' AND missing_since IS NULL"):
+            self.intake.again(source)
+        if self.ctx.journal.get("gate:balance") is None:
+            self.ctx.gates.open(gates.BALANCE)
+        self.prompting.look_again(waiting=True)
+
+    # The loop
+
+    def run(self, *, until_idle: bool = False, deadline: float | None = None) -> None:
+        """Let messages through until Stop has come and work under way has ended; or, `until_idle`, until nothing is left."""
+        while not (self.ctx.stopping and not self.ctx.under_way):
+            if (until_idle and self.idle) or (deadline is not None and self.ctx.now >= deadline):
+                return
+            try:
+                message = self.inbox.get(timeout=self._patience(deadline))
+            except queue.Empty:
+                message = Tick(what="due")
+            if isinstance(message, Stop) and (message.now or self.ctx.stopping):
+                return
+            self._step_until_written(message)
+
+    def _step_until_written(self, message: Any) -> None:
+        """A state that cannot be written (a full disk) stops everything but loses nothing: the step is done again."""
+        trouble = False
+        while True:
+            try:
+                self.step(message)
+            except sqlite3.OperationalError as error:
+                if not trouble:
+                    log.error("The state cannot be written (%s); nothing is sent until it can.", error)  # noqa: TRY400
+                trouble = True
+                self.intake.reload()
+                try:
+                    following = self.inbox.get(timeout=_STATE_TROUBLE)
+                except queue.Empty:
+                    continue
+                if isinstance(following, Stop):
+                    self.ctx.stopping = True
+                    return
+                self.inbox.put(following)
+            else:
+                if trouble:
+                    log.warning("The state can be written again.")
+                return
+
+    def _patience(self, deadline: float | None) -> float:
+        """Seconds until the next thing is due."""
+        now = self.ctx.now
+        known = [
+            self.intake.next_due(),
+            self.ctx.gates.next_at(),
+            deadline,
+            self.ctx.journal.next_deadline(now),
+        ]
+        if self.intake.dirty and self.ctx.busy[work.Lane.DISK]:
+            known.append(None)  # the walk's outcome wakes the loop
+        nearest = min((moment for moment in known if moment is not None), default=now + _LONGEST_WAIT)
+        return min(_LONGEST_WAIT, max(0.002, nearest - now))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left that could move by itself (`run --once`)."""
+        if self.ctx.under_way or not self.intake.idle or not self.inbox.empty() or self.prompting.restless:
+            return False
+        if not self._looked_everywhere():
+            return False
+        stuck = self.sending.paused or self.ctx.gates.closed.keys() & {gates.AUTH, gates.BALANCE}
+        rest = {*FINAL_TUNES, *FINAL_PROMPTS, "waiting", "held"}
+        if stuck:
+            rest |= {"queued"}
+        if gates.AUTH in self.ctx.gates.closed:
+            rest |= {"generating", "training", "unsure"}
+        marks = ",".join("?" * len(rest))
+        moving = f"SELECT 1 FROM tunes WHERE state NOT IN ({marks}) UNION ALL SELECT 1 FROM prompts WHERE state NOT IN ({marks})"
+        return self.ctx.journal.value(moving, [*rest, *rest]) is None
+
+    def _looked_everywhere(self) -> bool:
+        broken = {root for root in self.ctx.watches if self.ctx.journal.get(f"root:{root}")}
+        return self.ctx.walked | broken >= set(self.ctx.watches)

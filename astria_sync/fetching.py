@@ -1,0 +1,231 @@
+"""Finished pictures: which there are, which are to be fetched next, and the sidecar that closes a prompt."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import astria_sync
+from astria_sync.context import Context
+from astria_sync.core import work
+from astria_sync.core.lifecycle import Event, PromptState
+from astria_sync.core.model import Image, Prompt
+from astria_sync.core.naming import sidecar_name
+from astria_sync.core.pictures import numbered
+from astria_sync.core.wire import RemotePrompt
+
+log = logging.getLogger("astria_sync")
+
+_CLEAN_POLLS: Final = (
+    3  # fewer pictures than asked for, and Astria says it is done: so often the list must not grow
+)
+_PATIENCE: Final = 600.0  # seconds; the same where Astria does not say that it is done
+
+
+@dataclass(kw_only=True)
+class Fetching:
+    """Owns `images`, and prompts from their first picture to done."""
+
+    ctx: Context
+
+    # What there is
+
+    def pictured(self, prompt: Prompt, remote: RemotePrompt) -> None:
+        """Astria lists pictures of this prompt: note new ones, and new addresses of old ones."""
+        journal, now = self.ctx.journal, self.ctx.now
+        known = {image.n: image for image in journal.images("prompt_id = ?", [prompt.id])}
+        listed = numbered(remote.images, {image.identity: n for n, image in known.items()})
+        new = 0
+        for n, (url, identity) in listed.items():
+            image = known.get(n)
+            if image is None:
+                new += 1
+                journal.add("images", prompt_id=prompt.id, n=n, url=url, identity=identity, next_at=now)
+            elif image.state == "wanted" and image.url != url:
+                journal.change("images", image.id, url=url, next_at=now)
+        if prompt.state is PromptState.GENERATING or (new and prompt.state is PromptState.DONE):
+            prompt = self._move(
+                prompt, Event.PICTURED, pictured_at=prompt.pictured_at or self.ctx.wall, looks=0
+            )
+        self._completeness(prompt, remote, new=bool(new), count=len(known) + new)
+
+    def _completeness(self, prompt: Prompt, remote: RemotePrompt, *, new: bool, count: int) -> None:
+        """Pictures may appear one after the other: ask on until all are there, or nothing has come for long enough."""
+        expected = 1 if "video_model" in prompt.params else prompt.num_images
+        looks = 0 if new else prompt.looks + 1
+        age = self.ctx.wall - (prompt.pictured_at or self.ctx.wall)
+        complete = count >= expected or (remote.trained and looks >= _CLEAN_POLLS) or age > _PATIENCE
+        self.ctx.journal.change("prompts", prompt.id, looks=looks, complete=complete)
+        if complete and not prompt.complete:
+            self.close(prompt.id)
+
+    # What to fetch
+
+    def plan(self) -> None:
+        """Start downloads, the ones that Astria deletes first before the others."""
+        if self.ctx.stopping:
+            return
+        free = self.ctx.free(work.Lane.DOWNLOADS)
+        busy = [key[1] for key in self.ctx.under_way if isinstance(key, tuple) and key[0] == "download"]
+        marks = ",".join("?" * len(busy))
+        rows = free and self.ctx.journal.images(
+            f"id IN (SELECT images.id FROM images JOIN prompts ON prompts.id = prompt_id "
+            f"WHERE images.state = 'wanted' AND images.next_at <= ? AND images.id NOT IN ({marks}) "
+            "ORDER BY prompts.bound_at LIMIT ?)",
+            [self.ctx.now, *busy, free],
+        )
+        for image in rows or ():
+            prompt = self.ctx.journal.prompt(image.prompt_id)
+            piece = work.Download(
+                image_id=image.id,
+                url=image.url,
+                folder=Path(prompt.output, prompt.folder),
+                stem=f"{prompt.stem}-{prompt.remote_id}-{image.n}",
+                resume_etag=image.etag,
+            )
+            self.ctx.start(("download", image.id), piece)
+
+    # What came back
+
+    def downloaded(self, piece: work.Download, result: work.Saved | work.NotSaved) -> None:
+        """A download ended."""
+        journal = self.ctx.journal
+        image = journal.image(piece.image_id)
+        if isinstance(result, work.Saved):
+            values = {
+                "file": result.file,
+                "size": result.size,
+                "sha256": result.sha256,
+                "etag": "",
+                "reason": "",
+            }
+            journal.change("images", image.id, state="saved", saved_at=self.ctx.wall, **values)
+            self.ctx.event("image", image.id, journal.prompt(image.prompt_id).source_id, "saved", result.file)
+            self.close(image.prompt_id)
+            return
+        attempt = image.attempt + 1
+        wait = self.ctx.backoff(attempt)
+        journal.change(
+            "images",
+            image.id,
+            attempt=attempt,
+            next_at=self.ctx.now + wait,
+            etag=result.etag,
+            reason=result.why,
+        )
+        prompt = journal.prompt(image.prompt_id)
+        journal.change("prompts", prompt.id, reason=f"picture {image.n}: {result.why}; it is tried again")
+        log.warning("%s, picture %d: %s", prompt.stem, image.n, result.why)
+        if result.expired and prompt.remote_id is not None:
+            fetch = work.FetchOne(
+                kind="prompt", row_id=prompt.id, workspace=prompt.workspace, remote_id=prompt.remote_id
+            )
+            self.ctx.start(("fetch", "prompt", prompt.id), fetch)
+
+    def gone(self, prompt: Prompt) -> None:
+        """Astria does not have the prompt any more: pictures that are not here yet, and cannot be had, are lost."""
+        journal = self.ctx.journal
+        for image in journal.images("prompt_id = ? AND state = 'wanted' AND attempt > 0", [prompt.id]):
+            journal.change("images", image.id, state="gone", reason="Astria has deleted it")
+        journal.change("prompts", prompt.id, complete=True)
+        self.close(prompt.id)
+
+    def close(self, prompt_id: int) -> None:
+        """If every picture is on disk, write the sidecar, which makes the prompt done."""
+        prompt = self.ctx.journal.prompt(prompt_id)
+        images = self.ctx.journal.images("prompt_id = ?", [prompt_id])
+        if not prompt.complete or prompt.state is not PromptState.DOWNLOADING:
+            return
+        if any(image.state == "wanted" for image in images):
+            return
+        if any(image.state == "gone" for image in images):
+            lost = sum(image.state == "gone" for image in images)
+            self._move(
+                prompt,
+                Event.GONE,
+                reason=f"{lost} of {len(images)} pictures were deleted by Astria before they were here",
+            )
+            return
+        assert prompt.remote_id is not None
+        path = Path(prompt.output, prompt.folder, sidecar_name(prompt.stem, prompt.remote_id))
+        piece = work.WriteSidecar(prompt_id=prompt_id, path=path, data=self.sidecar(prompt, images))
+        self.ctx.start(("sidecar", prompt_id), piece)
+
+    def recorded(self, piece: work.WriteSidecar, failure: BaseException | None) -> None:
+        """The sidecar is on disk, or could not be written."""
+        prompt = self.ctx.journal.prompt(piece.prompt_id)
+        if failure is None:
+            if prompt.state is PromptState.DOWNLOADING:
+                self._move(prompt, Event.SAVED, reason="", error="", done_at=self.ctx.wall)
+            return
+        why = getattr(failure, "strerror", None) or str(failure)
+        reason = f"{piece.path.name} cannot be written ({why}); it is tried again"
+        self.ctx.journal.change(
+            "prompts", prompt.id, reason=reason, next_at=self.ctx.now + self.ctx.backoff(3)
+        )
+        log.warning("%s", reason)
+
+    def unrecorded(self) -> None:
+        """Prompts whose pictures are all here but whose sidecar is not (a crash, a full disk): write it now."""
+        rows = self.ctx.journal.rows(
+            "SELECT id FROM prompts WHERE state = 'downloading' AND complete = 1 AND next_at <= ? "
+            "AND NOT EXISTS (SELECT 1 FROM images WHERE prompt_id = prompts.id AND state = 'wanted')",
+            [self.ctx.now],
+        )
+        for row in rows:
+            self.close(row["id"])
+
+    def _move(self, prompt: Prompt, event: Event, **values: Any) -> Prompt:
+        log.info("prompt %s: %s", prompt.stem, event)
+        return self.ctx.journal.move_prompt(prompt, event, self.ctx.wall, **values)
+
+    def sidecar(self, prompt: Prompt, images: list[Image]) -> dict[str, Any]:
+        """Everything needed to know where the pictures came from and to make them again (docs/guide.md, "Sidecars")."""
+        journal = self.ctx.journal
+        source = journal.source(prompt.source_id)
+        return {
+            "version": 1,
+            "made_by": f"astria-sync {astria_sync.__version__}",
+            "id": prompt.remote_id,
+            "page": prompt.url,
+            "source": {
+                "root": source.root,
+                "path": source.path,
+                "sha256": prompt.script,
+                "text": journal.value("SELECT text FROM texts WHERE hash = ?", [prompt.script]) or "",
+                "variant": dict(prompt.variant),
+                "run": prompt.run,
+                "fingerprint": prompt.fingerprint,
+            },
+            "text": prompt.text,
+            "tune_id": prompt.target,
+            "model": prompt.model or None,
+            "workspace_id": prompt.workspace or None,
+            "seed": prompt.seed,
+            "parameters": {**prompt.params},
+            "files": [{"parameter": name, "path": path} for name, path in prompt.files],
+            "cost_mc": prompt.cost_mc,
+            "cost_usd": prompt.cost_mc / 100_000,
+            "sent_at": _iso(prompt.armed_at),
+            "accepted_at": _iso(prompt.bound_at),
+            "finished_at": _iso(prompt.pictured_at),
+            "saved_at": _iso(max((image.saved_at or 0 for image in images), default=None)),
+            "answer": dict(prompt.answer),
+            "images": [
+                {
+                    "n": image.n,
+                    "file": image.file,
+                    "size": image.size,
+                    "sha256": image.sha256,
+                    "url": image.identity,
+                }
+                for image in images
+            ],
+        }
+
+
+def _iso(seconds: float | None) -> str | None:
+    return (
+        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    )

@@ -1,0 +1,289 @@
+"""The state: the only module besides schema.py that touches SQLite for writing.
+
+One connection, one thread. Everything a step of the engine decides is one transaction (`transaction`), and nothing goes
+out before it is committed. WAL with synchronous=FULL: with NORMAL a commit is not on disk when a payment follows it.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlite_utils import Database
+
+from astria_sync.core.lifecycle import Event, PromptState, TuneState, advance_prompt, advance_tune
+from astria_sync.core.model import Image, Prompt, Source, Tune
+from astria_sync.errors import StateDamaged, StateTooNew
+from astria_sync.schema import migrations
+
+_JSON: Final = frozenset({"settings", "params", "patch", "patched", "variant", "request", "files", "answer"})
+_BOOL: Final = frozenset({"current", "changed", "adoptable", "is_image_folder", "approved", "complete"})
+_Row = TypeVar("_Row", Source, Tune, Prompt, Image)
+_STATES: Final[Mapping[type, type]] = {Tune: TuneState, Prompt: PromptState}
+
+
+def _read(kind: type[_Row], row: Mapping[str, Any]) -> _Row:
+    values = dict(row)
+    for key in values.keys() & _JSON:
+        values[key] = json.loads(values[key])
+    for key in values.keys() & _BOOL:
+        values[key] = bool(values[key])
+    if state := _STATES.get(kind):
+        values["state"] = state(values["state"])
+    return kind(**values)
+
+
+def _write(changes: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(changes)
+    for key in values.keys() & _JSON:
+        values[key] = json.dumps(values[key], ensure_ascii=False, sort_keys=True)
+    return values
+
+
+def create_private(path: Path) -> None:
+    """Make the state's folder 0700 and the file 0600 before SQLite would make them with the umask's rights."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+class Journal:
+    """Sources, tunes, prompts, images and events, as rows of model.py."""
+
+    def __init__(self, database: Database) -> None:
+        """Take over a database whose schema is current; `open_journal` makes one."""
+        self._db = database
+        self._conn = database.conn
+        self._conn.row_factory = sqlite3.Row
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Immediate, since a deferred one that reads first can fail at its first write."""
+        if self._in_transaction():
+            yield
+            return
+        self._conn.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._conn.execute("COMMIT")
+        except BaseException:
+            if self._in_transaction():
+                self._conn.execute("ROLLBACK")
+            raise
+
+    def _in_transaction(self) -> bool:
+        return self._conn.in_transaction
+
+    def close(self) -> None:
+        """Checkpoint and close; the state is then one file."""
+        self._db.close()
+
+    # Reading
+
+    def _all(self, kind: type[_Row], where: str, values: Sequence[Any] = ()) -> list[_Row]:
+        table = f"{kind.__name__.lower()}s"
+        rows = self._conn.execute(f"SELECT * FROM {table} WHERE {where}", values)
+        return [_read(kind, row) for row in rows]
+
+    def _one(self, kind: type[_Row], where: str, values: Sequence[Any]) -> _Row | None:
+        return next(iter(self._all(kind, where + " LIMIT 1", values)), None)
+
+    def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None."""
+        row = self._conn.execute(sql, values).fetchone()
+        return None if row is None else row[0]
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Whatever a question of one's own answers."""
+        return list(self._conn.execute(sql, values))
+
+    def sources(self, where: str = "1", values: Sequence[Any] = ()) -> list[Source]:
+        """Image folders and prompt files."""
+        return self._all(Source, where, values)
+
+    def tunes(self, where: str = "1", values: Sequence[Any] = ()) -> list[Tune]:
+        """Orders for tunes."""
+        return self._all(Tune, where, values)
+
+    def prompts(self, where: str = "1", values: Sequence[Any] = ()) -> list[Prompt]:
+        """Orders for pictures."""
+        return self._all(Prompt, where, values)
+
+    def images(self, where: str = "1", values: Sequence[Any] = ()) -> list[Image]:
+        """Pictures, by prompt and number."""
+        return self._all(Image, where + " ORDER BY prompt_id, n", values)
+
+    def source(self, source_id: int) -> Source:
+        """One source; KeyError if there is none."""
+        return self._need(self._one(Source, "id = ?", [source_id]), source_id)
+
+    def source_at(self, root: str, path: str, kind: str) -> Source | None:
+        """What is known at this place."""
+        return self._one(Source, "root = ? AND path = ? AND kind = ?", [root, path, kind])
+
+    def tune(self, row_id: int) -> Tune:
+        """One tune; KeyError if there is none."""
+        return self._need(self._one(Tune, "id = ?", [row_id]), row_id)
+
+    def prompt(self, row_id: int) -> Prompt:
+        """One prompt; KeyError if there is none."""
+        return self._need(self._one(Prompt, "id = ?", [row_id]), row_id)
+
+    def image(self, row_id: int) -> Image:
+        """One picture; KeyError if there is none."""
+        return self._need(self._one(Image, "id = ?", [row_id]), row_id)
+
+    def current_tune(self, source_id: int) -> Tune | None:
+        """The tune that prompts of this folder use."""
+        return self._one(Tune, "source_id = ? AND current = 1 ORDER BY id DESC", [source_id])
+
+    @staticmethod
+    def _need(row: _Row | None, row_id: int) -> _Row:
+        if row is None:
+            raise KeyError(row_id)
+        return row
+
+    # Writing
+
+    def add(self, table: str, **values: Any) -> int:
+        """A new row; its id."""
+        self._db.table(table).insert(_write(values))
+        return int(self.value("SELECT last_insert_rowid()"))
+
+    def change(self, table: str, row_id: int, **values: Any) -> None:
+        """Set columns of a row without a change of state."""
+        written = _write(values)
+        columns = ", ".join(f"{name} = ?" for name in written)
+        self._conn.execute(f"UPDATE {table} SET {columns} WHERE id = ?", [*written.values(), row_id])
+
+    def drop(self, table: str, row_id: int) -> None:
+        """Remove a row and what hangs on it."""
+        self._conn.execute(f"DELETE FROM {table} WHERE id = ?", [row_id])
+
+    def move_tune(self, tune: Tune, event: Event, at: float, **values: Any) -> Tune:
+        """Let `event` happen to a tune: the table's next state, the columns given, and a line in its history."""
+        state = advance_tune(tune.state, event)
+        self.change("tunes", tune.id, state=state, updated_at=at, **values)
+        self.record(at, "tune", tune.id, tune.source_id, event, values.get("reason", ""))
+        return self.tune(tune.id)
+
+    def move_prompt(self, prompt: Prompt, event: Event, at: float, **values: Any) -> Prompt:
+        """Let `event` happen to a prompt: the table's next state, the columns given, and a line in its history."""
+        state = advance_prompt(prompt.state, event)
+        self.change("prompts", prompt.id, state=state, updated_at=at, **values)
+        self.record(at, "prompt", prompt.id, prompt.source_id, event, values.get("reason", ""))
+        return self.prompt(prompt.id)
+
+    def record(
+        self, at: float, kind: str, item_id: int | None, source_id: int | None, event: str, detail: str = ""
+    ) -> None:
+        """A line for `astria-sync log`."""
+        self._conn.execute(
+            "INSERT INTO events (at, source_id, kind, item_id, event, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            [at, source_id, kind, item_id, event, detail],
+        )
+
+    def set_waits(self, prompt_id: int, needs: Iterable[str]) -> None:
+        """Which folders' names this prompt waits for, folded; none: it waits for nothing."""
+        self._conn.execute("DELETE FROM waits WHERE prompt_id = ?", [prompt_id])
+        self._conn.executemany(
+            "INSERT OR IGNORE INTO waits VALUES (?, ?)", [(prompt_id, need) for need in needs]
+        )
+
+    def keep_text(self, text_hash: str, text: str) -> None:
+        """A prompt file's whole text, once for all its requests, for their sidecars."""
+        self._conn.execute("INSERT OR IGNORE INTO texts VALUES (?, ?)", [text_hash, text])
+
+    def clip_deadlines(self, table: str, latest: float) -> None:
+        """No deadline later than `latest`."""
+        self._conn.execute(f"UPDATE {table} SET next_at = ? WHERE next_at > ?", [latest, latest])
+
+    def next_deadline(self, now: float) -> float | None:
+        """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""
+        tunes = (
+            "SELECT min(next_at) FROM tunes WHERE state IN ('queued', 'unsure', 'training') AND next_at > ?"
+        )
+        prompts = "SELECT min(next_at) FROM prompts WHERE state IN ('queued', 'unsure', 'generating', 'downloading') AND next_at > ?"
+        images = "SELECT min(next_at) FROM images WHERE state = 'wanted' AND next_at > ?"
+        return min(
+            (at for sql in (tunes, prompts, images) if (at := self.value(sql, [now])) is not None),
+            default=None,
+        )
+
+    # Small facts
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A value of `meta`."""
+        text = self.value("SELECT value FROM meta WHERE key = ?", [key])
+        return default if text is None else json.loads(text)
+
+    def put(self, key: str, value: Any) -> None:
+        """Set a value of `meta`; None removes it."""
+        if value is None:
+            self._conn.execute("DELETE FROM meta WHERE key = ?", [key])
+        else:
+            self._conn.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, json.dumps(value)])
+
+    def raise_mark(self, kind: str, workspace: str, remote_id: int) -> None:
+        """Remember the highest id of this kind ever seen, the watermark of requests to come."""
+        key = f"mark:{kind}:{workspace}"
+        if remote_id > self.get(key, 0):
+            self.put(key, remote_id)
+
+    def mark(self, kind: str, workspace: str) -> int:
+        """The highest id seen, 0 if none."""
+        return int(self.get(f"mark:{kind}:{workspace}", 0))
+
+
+def open_journal(path: Path | None, *, now: float) -> Journal:
+    """Open or make the state; None for one in memory.
+
+    Raises StateTooNew if a later version wrote it, StateDamaged if it is no database or fails SQLite's check.
+    """
+    if path is not None:
+        create_private(path)
+    conn = sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=10)
+    try:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+        ):
+            conn.execute(f"PRAGMA {pragma}")
+        journal = Journal(adopt(conn, path))
+    except sqlite3.DatabaseError as error:
+        conn.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise StateDamaged(
+            f"The state {path} is damaged ({error}); move it away, and astria-sync finds again what it had ordered."
+        ) from error
+    except BaseException:
+        conn.close()
+        raise
+    with journal.transaction():
+        if journal.get("created_at") is None:
+            journal.put("created_at", now)
+    return journal
+
+
+def adopt(conn: sqlite3.Connection, path: Path | None) -> Database:
+    """Bring a connection's schema up to date; raises StateTooNew if it is ahead of this program."""
+    database = Database(conn)
+    known = {
+        migration.name for migration in migrations.pending(Database(memory=True))
+    }  # nothing applied: all of them
+    ahead = sorted({applied.name for applied in migrations.applied(database)} - known)
+    if ahead:
+        raise StateTooNew(
+            f"The state {path} was written by a newer astria-sync ({ahead[-1]}); update astria-sync, or name another state."
+        )
+    migrations.apply(database)
+    return database

@@ -1,0 +1,100 @@
+"""Error files: `NAME.prompt.error.txt` beside a prompt, `tune.error.txt` in a folder; gone as soon as the trouble is."""
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from astria_sync.context import Context
+from astria_sync.core.lifecycle import PromptState, TuneState
+from astria_sync.core.model import Prompt, Source
+from astria_sync.scan import TUNE_ERROR
+
+log = logging.getLogger("astria_sync")
+
+_TRIES_AGAIN: Final = "astria-sync tries again as soon as the file changes, or on: astria-sync retry {path}"
+_SHOWN: Final = 20  # failed requests of one matrix that are spelled out
+
+
+@dataclass(kw_only=True)
+class Notes:
+    """Brings the error files in line with the rows that changed in this step."""
+
+    ctx: Context
+    _last_event: int = field(default=0, init=False)
+
+    def plan(self) -> None:
+        """Look at the sources that something happened to since the last time."""
+        newest = self.ctx.journal.value("SELECT max(id) FROM events") or 0
+        if newest == self._last_event:
+            return
+        rows = self.ctx.journal.rows(
+            "SELECT DISTINCT source_id FROM events WHERE id > ? AND source_id IS NOT NULL", [self._last_event]
+        )
+        self._last_event = newest
+        for row in rows:
+            for source in self.ctx.journal.sources("id = ?", [row["source_id"]]):
+                self.update(source)
+
+    def update(self, source: Source) -> None:
+        """Write, rewrite or remove one source's error file."""
+        text = "" if source.missing_since is not None else self._text(source)
+        digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest() if text else ""
+        if digest == source.note:
+            return
+        path = error_file(source)
+        try:
+            if text:
+                self.ctx.write_file(path, text.encode())
+            else:
+                self.ctx.remove_file(path)
+        except OSError as error:
+            log.warning("%s cannot be written (%s)", path, error.strerror)
+            return
+        self.ctx.journal.change("sources", source.id, note=digest)
+
+    def _text(self, source: Source) -> str:
+        failures = self._tune(source) if source.kind == "folder" else self._prompts(source)
+        if source.problem:
+            failures = [source.problem]
+        if not failures:
+            return ""
+        shown = source.path if source.path != "." else source.root
+        parts = [f"{shown} could not be used.", *failures[:_SHOWN]]
+        if len(failures) > _SHOWN:
+            parts.append(f"… and {len(failures) - _SHOWN} more; see: astria-sync status {source.location}")
+        parts.append(_TRIES_AGAIN.format(path=_quoted(str(source.location))))
+        return "\n\n".join(parts) + "\n"
+
+    def _tune(self, source: Source) -> list[str]:
+        tune = self.ctx.journal.current_tune(source.id)
+        return [_told(tune.reason, tune.error)] if tune and tune.state is TuneState.FAILED else []
+
+    def _prompts(self, source: Source) -> list[str]:
+        rows = self.ctx.journal.prompts("source_id = ? AND state = 'failed' ORDER BY id", [source.id])
+        if rows and self._outdated(source, rows):
+            return []
+        return [_told(row.reason, row.error, row) for row in rows]
+
+    def _outdated(self, source: Source, rows: list[Prompt]) -> bool:
+        """Failures of an older version of the file, which a newer one has replaced."""
+        newest = self.ctx.journal.prompts("source_id = ? ORDER BY id DESC LIMIT 1", [source.id])[0]
+        return newest.state is not PromptState.FAILED and newest.script != rows[-1].script
+
+
+def error_file(source: Source) -> Path:
+    """Where a source's error file lies."""
+    if source.kind == "folder":
+        return source.location / TUNE_ERROR
+    return source.location.with_name(source.location.name + ".error.txt")
+
+
+def _told(reason: str, error: str, row: Prompt | None = None) -> str:
+    variant = ", ".join(f"{name}: {value}" for name, value in row.variant.items()) if row else ""
+    told = f"{reason[:1].upper()}{reason[1:]}" + (f":\n{error}" if error else "")
+    return f"[{variant}] {told}" if variant else told
+
+
+def _quoted(path: str) -> str:
+    return f"'{path}'" if " " in path else path

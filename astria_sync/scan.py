@@ -1,0 +1,258 @@
+"""The walk: what lies in a watched root right now, as sightings. Reads directories and stats files, opens nothing."""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pathspec
+
+from astria_sync.core.model import FileSight, FolderSight, Look
+
+PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+PROMPT: Final = ".prompt"
+TUNE_FILE: Final = "tune.toml"
+URLS_FILE: Final = "urls.txt"
+ERROR_SUFFIX: Final = ".prompt.error.txt"
+TUNE_ERROR: Final = "tune.error.txt"
+
+# What systems and programs leave while they work. Hidden names are left alone before this is asked.
+_TRANSIENT: Final = re.compile(
+    r"""(?xi) ^ (?:
+        .* \. (?: part | partial | crdownload | tmp | temp | download | opdownload | filepart | swp | swx | !ut | !qb ) |
+        .* ~ | ~\$ .* | \#.*\# | 4913 |
+        Thumbs\.db | ehthumbs\.db | desktop\.ini | \$RECYCLE\.BIN | System\ Volume\ Information | lost\+found |
+        __MACOSX | @eaDir | \#recycle
+    ) $"""
+)
+# rsync writes `.name.XXXXXX` (hidden); scp, wget and some editors append to the whole name: `a.jpg.Xy12Zz` has no picture's
+# suffix, so it needs no rule.
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_left_alone(name: str) -> bool:
+    """Whether nobody means this file or folder to be sent: hidden, or left by a program while it works."""
+    return name.startswith(".") or _TRANSIENT.match(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One watched root. `outputs` are those of every watch: one that lies inside this root is left alone."""
+
+    path: str
+    outputs: Sequence[str]
+    ignore: Sequence[str] = ()
+    spec: pathspec.GitIgnoreSpec = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile the patterns once."""
+        object.__setattr__(self, "spec", pathspec.GitIgnoreSpec.from_lines(self.ignore))
+
+    def ignores(self, path: str, *, folder: bool) -> bool:
+        """Whether the watch's own patterns, or the output inside the root, leave `path` alone."""
+        if self.ignore and self.spec.match_file(path + "/" if folder else path):
+            return True
+        return folder and os.path.join(self.path, path) in self.outputs
+
+
+def stamp_of(entries: Sequence[tuple[str, os.stat_result]]) -> str:
+    """A short hash that changes when any of the files does. The device is left out: its number changes with a reboot."""
+    digest = hashlib.blake2b(digest_size=12)
+    for name, info in sorted(entries, key=lambda entry: entry[0]):
+        digest.update(
+            f"{name}\0{info.st_ino}\0{info.st_size}\0{info.st_mtime_ns}\0{info.st_ctime_ns}\n".encode(
+                errors="surrogateescape"
+            )
+        )
+    return digest.hexdigest() if entries else ""
+
+
+def look(root: Root, scope: str = ".", *, recursive: bool = True) -> Look:
+    """Walk `scope` (relative to the root). Never raises for what a disk can do; the Look says what could not be read."""
+    walk = _Walk(root)
+    top = root.path if scope == "." else os.path.join(root.path, scope)
+    try:
+        base = os.stat(root.path)
+        if not stat.S_ISDIR(base.st_mode):
+            return _nothing(root, scope, recursive, f"{root.path} is not a folder")
+        folders = tuple(walk.folders(top, scope, recursive=recursive)) if walk.enters(scope) else ()
+    except OSError as error:
+        return _nothing(root, scope, recursive, f"{root.path} cannot be read ({error.strerror})")
+    if scope == "." and "." in walk.unreadable:
+        return _nothing(root, scope, recursive, f"{root.path} cannot be read ({walk.unreadable['.']})")
+    return Look(root=root.path, scope=scope, recursive=recursive, folders=folders, unreadable=walk.unreadable)
+
+
+def _nothing(root: Root, scope: str, recursive: bool, problem: str) -> Look:
+    return Look(root=root.path, scope=scope, recursive=recursive, folders=(), complete=False, problem=problem)
+
+
+class _Walk:
+    """One walk: knows which directories it has been in, so that a loop of links ends."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.real = os.path.realpath(root.path)
+        self.unreadable: dict[str, str] = {}
+        self.been: set[tuple[int, int]] = set()
+
+    def enters(self, scope: str) -> bool:
+        """Whether a walk from the root would come to `scope` at all."""
+        parts = [] if scope == "." else scope.split("/")
+        below = [("/".join(parts[: i + 1]), part) for i, part in enumerate(parts)]
+        if any(is_left_alone(part) or self.root.ignores(path, folder=True) for path, part in below):
+            return False
+        top = os.path.join(self.root.path, scope)
+        return os.path.isdir(top) and self._inside(os.path.realpath(top))
+
+    def _inside(self, real: str) -> bool:
+        return real == self.real or real.startswith(self.real.rstrip("/") + "/")
+
+    def folders(self, directory: str, path: str, *, recursive: bool) -> Iterator[FolderSight]:
+        """The directory and, if wanted, all below it; depth first, names in order."""
+        try:
+            info = os.stat(directory)
+            if (info.st_dev, info.st_ino) in self.been:
+                return
+            self.been.add((info.st_dev, info.st_ino))
+            with os.scandir(directory) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self.unreadable[path] = error.strerror or str(error)
+            return
+        below: list[tuple[str, str]] = []
+        files: list[tuple[str, os.stat_result]] = []
+        for entry in listed:
+            if not _is_utf8(entry.name):
+                self.unreadable[f"{path}/{ascii(entry.name)[1:-1]}"] = (
+                    "its name is not valid UTF-8; rename it"
+                )
+                continue
+            self.sort_entry(entry, path, below, files)
+        yield _sight(path, info, files)
+        if recursive:
+            for child, child_path in below:
+                yield from self.folders(child, child_path, recursive=True)
+
+    def sort_entry(
+        self,
+        entry: os.DirEntry[str],
+        path: str,
+        below: list[tuple[str, str]],
+        files: list[tuple[str, os.stat_result]],
+    ) -> None:
+        """Put one entry among the directories below or the files that concern us, or leave it alone."""
+        name = entry.name
+        if is_left_alone(name):
+            return
+        full = name if path == "." else f"{path}/{name}"
+        try:
+            if entry.is_symlink() and not self._follows(entry, path):
+                return
+            if entry.is_dir():
+                if not self.root.ignores(full, folder=True):
+                    below.append((entry.path, full))
+                return
+            if not _concerns_us(name) or self.root.ignores(full, folder=False):
+                return
+            info = entry.stat()
+        except OSError:
+            return  # gone between the listing and the look, or a dangling link
+        if stat.S_ISREG(info.st_mode):
+            files.append((name, info))
+
+    def _follows(self, entry: os.DirEntry[str], path: str) -> bool:
+        """Links that lead out are not followed, nor those to a directory that this walk comes to by itself."""
+        real = os.path.realpath(entry.path)
+        if not self._inside(real):
+            return False
+        if not entry.is_dir():
+            return True
+        parts = os.path.relpath(real, self.real).split("/")
+        if parts == ["."] or os.path.commonpath([real, os.path.join(self.real, path)]) == real:
+            return False  # to itself or a folder above: a loop
+        below = ["/".join(parts[: i + 1]) for i in range(len(parts))]
+        walked = not any(
+            is_left_alone(p.rsplit("/", 1)[-1]) or self.root.ignores(p, folder=True) for p in below
+        )
+        return not walked
+
+
+def _concerns_us(name: str) -> bool:
+    suffix = _suffix(name)
+    return suffix in PICTURES or suffix in {PROMPT, ".txt"} or name == TUNE_FILE
+
+
+def _sight(path: str, info: os.stat_result, files: Sequence[tuple[str, os.stat_result]]) -> FolderSight:
+    by_name = dict(files)
+    pictures = [name for name in by_name if _suffix(name) in PICTURES]
+    wanted = {*pictures, *_captions(list(by_name), pictures), URLS_FILE}
+    return FolderSight(
+        path=path,
+        inode=info.st_ino,
+        stamp=stamp_of([entry for entry in files if entry[0] in wanted]),
+        pictures=len(pictures),
+        has_urls=URLS_FILE in by_name,
+        tune_stamp=stamp_of([entry for entry in files if entry[0] == TUNE_FILE]),
+        prompts=tuple(_prompt_sight(path, name, i) for name, i in files if _suffix(name) == PROMPT),
+    )
+
+
+def _prompt_sight(path: str, name: str, info: os.stat_result) -> FileSight:
+    return FileSight(
+        path=name if path == "." else f"{path}/{name}",
+        stamp=stamp_of([(name, info)]),
+        inode=info.st_ino,
+        mtime_ns=info.st_mtime_ns,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a folder would be sent with, in order of name, and the stamp that belongs to it (as in FolderSight)."""
+
+    stamp: str
+    pictures: tuple[str, ...]
+    captions: tuple[str, ...]
+    prompts: tuple[str, ...]
+    has_urls: bool
+
+
+def contents(root: Root, path: str) -> Contents:
+    """List one folder by the rules of the walk; raises OSError if it cannot be read."""
+    walk = _Walk(root)
+    files: list[tuple[str, os.stat_result]] = []
+    directory = os.path.join(root.path, path)
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            walk.sort_entry(entry, path, [], files)
+    sight = _sight(path, os.stat(directory), files)
+    names = sorted(name for name, _ in files)
+    pictures = tuple(n for n in names if _suffix(n) in PICTURES)
+    return Contents(
+        stamp=sight.stamp,
+        pictures=pictures,
+        captions=tuple(_captions(names, pictures)),
+        prompts=tuple(n for n in names if _suffix(n) == PROMPT),
+        has_urls=URLS_FILE in names,
+    )
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _captions(names: Sequence[str], pictures: Sequence[str]) -> Iterator[str]:
+    """Text files with the stem of a picture; `urls.txt` is never one."""
+    stems = {os.path.splitext(name)[0] for name in pictures}
+    return (n for n in names if _suffix(n) == ".txt" and n[:-4] in stems and n != URLS_FILE)

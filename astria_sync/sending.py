@@ -1,0 +1,227 @@
+"""The journal rule: an intent is durable before a byte goes out, and an unknown fate is looked for, never repeated.
+
+`plan` arms what may go and asks for what runs; `answered` takes what came back. The states are lifecycle.py's.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from astria_sync.context import Context
+from astria_sync.core import gates, work
+from astria_sync.core.lifecycle import Event, PromptState, TuneState
+from astria_sync.core.model import Prompt, Source, Tune
+from astria_sync.core.retry import Answer, NoAnswer, Verdict, created_id, judge_create, message, the_object
+from astria_sync.core.wire import form, read_prompt, read_tune
+from astria_sync.following import Following, why
+from astria_sync.prompting import Prompting, Ready
+from astria_sync.tuning import Tuning
+
+log = logging.getLogger("astria_sync")
+
+SEEDS: Final = 2**32
+COLLAPSED_TUNE: Final = (
+    "Astria answered with tune {id}, which was there before (idempotency is on and the title {title!r} is taken); "
+    "write another title, or id = {id} to use that one, into tune.toml."
+)
+COLLAPSED_PROMPT: Final = "Astria answered with prompt {id}, which was there before (idempotency is on); nothing new was made; give another seed."
+
+
+@dataclass(kw_only=True)
+class Sending:
+    """Owns tunes and prompts from queued to bound, refused or unsure."""
+
+    ctx: Context
+    tuning: Tuning
+    prompting: Prompting
+    following: Following
+    paused: bool = field(default=False)
+
+    # Sending
+
+    def plan(self) -> None:
+        """Arm what may go, as far as there are places."""
+        if self.paused or self.ctx.stopping or not self.ctx.gates.creates:
+            return
+        self._tunes()
+        self._prompts()
+
+    def _tunes(self) -> None:
+        queued = "state = 'queued' AND next_at <= ? ORDER BY next_at, id LIMIT ?"
+        free = self.ctx.free(work.Lane.UPLOADS)
+        # More than there are places: some may have to wait for a survey or for one of the same title.
+        for tune in self.ctx.journal.tunes(queued, [self.ctx.now, free + 16]) if free else ():
+            source = self.ctx.journal.source(tune.source_id)
+            if source.root not in self.ctx.walked or source.missing_since is not None:
+                continue
+            if "id" in tune.params:
+                self._use(tune)
+            elif self.ctx.free(work.Lane.UPLOADS) and self.following.surveyed("tune", tune.workspace):
+                self._arm_tune(tune, source)
+
+    def _use(self, tune: Tune) -> None:
+        """`id` in tune.toml: an existing tune is only looked at."""
+        if self.ctx.free(work.Lane.REQUESTS):
+            piece = work.FetchOne(
+                kind="tune", row_id=tune.id, workspace=tune.workspace, remote_id=tune.params["id"]
+            )
+            self.ctx.start(("fetch", "tune", tune.id), piece)
+
+    def _arm_tune(self, tune: Tune, source: Source) -> None:
+        journal = self.ctx.journal
+        # A tune has no seed to be recognised by: two of one title are never under way at a time.
+        twin = "state IN ('uploading', 'unsure') AND title = ? AND workspace = ?"
+        if journal.tunes(twin, [tune.title, tune.workspace]):
+            return
+        if self.following.adopt_tune(tune, source):
+            return
+        tune = journal.move_tune(
+            tune,
+            Event.ARMED,
+            self.ctx.wall,
+            reason="",
+            error="",
+            armed_at=self.ctx.wall,
+            attempt=tune.attempt + 1,
+            watermark=journal.mark("tune", tune.workspace) if tune.watermark is None else tune.watermark,
+            patched=dict(self.tuning.patch_of(source)),
+            patch={},
+        )
+        piece = work.CreateTune(
+            row_id=tune.id,
+            workspace=tune.workspace,
+            root=source.root,
+            path=source.path,
+            stamp=source.stamp.partition("|")[0],
+            fields=tuple(form("tune", tune.params)),
+        )
+        self.ctx.start(("create", "tune", tune.id), piece)
+
+    def _prompts(self) -> None:
+        # One place is kept for lists, so that finished pictures are noticed while thousands wait to be sent.
+        limit = self.ctx.settings.limits.requests
+        free = self.ctx.free(work.Lane.REQUESTS) - (limit > 1)
+        queued = "state = 'queued' AND next_at <= ? ORDER BY next_at, id LIMIT ?"
+        for prompt in self.ctx.journal.prompts(queued, [self.ctx.now, free]) if free > 0 else ():
+            source = self.ctx.journal.source(prompt.source_id)
+            if source.root not in self.ctx.walked or source.missing_since is not None:
+                continue
+            workspace = self.ctx.workspace(source.root)
+            if self.following.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):
+                self._arm_prompt(self.ctx.journal.prompt(prompt.id), source, ready, workspace)
+
+    def _arm_prompt(self, prompt: Prompt, source: Source, ready: Ready, workspace: str) -> None:
+        """A request that was sent before goes out as it was, seed and all; a new one is fixed here."""
+        journal = self.ctx.journal
+        if prompt.armed_at is None:
+            seed = ready.params.get("seed")
+            params = {**ready.params, "seed": self.ctx.chance.randrange(SEEDS) if seed is None else seed}
+            fixed: dict[str, Any] = {
+                "workspace": workspace,
+                "target": ready.target,
+                "model": ready.model,
+                "text": ready.text,
+                "params": params,
+                "files": [list(file) for file in ready.files],
+                "seed": params["seed"],
+                "num_images": ready.num_images,
+                "watermark": journal.mark("prompt", workspace),
+            }
+            if self.following.adopt_prompt(prompt, source, fixed, own_seed=seed is not None):
+                return
+        else:
+            fixed = {}
+        prompt = journal.move_prompt(
+            prompt,
+            Event.ARMED,
+            self.ctx.wall,
+            reason="",
+            error="",
+            armed_at=self.ctx.wall,
+            attempt=prompt.attempt + 1,
+            **fixed,
+        )
+        piece = work.CreatePrompt(
+            row_id=prompt.id,
+            workspace=prompt.workspace,
+            target=prompt.target or 0,
+            fields=(("prompt[text]", prompt.text), *form("prompt", prompt.params)),
+            uploads=tuple(_upload(name, path) for name, path in prompt.files),
+        )
+        self.ctx.start(("create", "prompt", prompt.id), piece)
+
+    # What came back
+
+    def answered(self, piece: work.CreateTune | work.CreatePrompt, result: Answer | NoAnswer) -> None:
+        """A creating call ended."""
+        row: Tune | Prompt
+        if isinstance(piece, work.CreateTune):
+            row = self.ctx.journal.tune(piece.row_id)
+        else:
+            row = self.ctx.journal.prompt(piece.row_id)
+        verdict = judge_create(result)
+        if verdict is Verdict.OK and isinstance(result, Answer):
+            self._created(row, result)
+        elif verdict is Verdict.UNSURE:
+            self.lost(row, why(result))
+        elif verdict is Verdict.REFUSED and isinstance(result, Answer):
+            self.following.move(row, Event.REFUSED, reason="Astria refused it", error=message(result))
+        else:
+            self._not_now(row, verdict, result)
+
+    def _created(self, row: Tune | Prompt, answer: Answer) -> None:
+        self.ctx.open_gate(gates.NETWORK, gates.AUTH, gates.SLOW)
+        remote_id = created_id(answer.body) or 0
+        kind = "tune" if isinstance(row, Tune) else "prompt"
+        if remote_id <= (row.watermark or 0) or self.following.owner(kind, remote_id) is not None:
+            text = COLLAPSED_TUNE if isinstance(row, Tune) else COLLAPSED_PROMPT
+            title = row.title if isinstance(row, Tune) else ""
+            self.following.move(row, Event.REFUSED, reason=text.format(id=remote_id, title=title), error="")
+            return
+        body = the_object(answer.body) or {}
+        if isinstance(row, Tune):
+            remote = read_tune(body)
+            assert remote is not None  # it has an id
+            self.following.bind_tune(row, remote)
+        else:
+            remote_prompt = read_prompt(body)
+            assert remote_prompt is not None
+            self.following.bind_prompt(row, remote_prompt)
+
+    def lost(self, row: Tune | Prompt, why: str) -> None:
+        """Astria may have acted: look for it before anything is sent again."""
+        timing = self.ctx.settings.timing
+        # Errors of the server (5xx) back off as well, so that a server in trouble is not asked ever faster.
+        wait = max(timing.reconcile_after_seconds, self.ctx.backoff(row.attempt) if row.attempt > 1 else 0.0)
+        reason = f"unsure whether Astria has it ({why}); it is looked for, not sent again"
+        self.following.move(row, Event.LOST, reason=reason, next_at=self.ctx.now + wait, looks=0)
+
+    def _not_now(self, row: Tune | Prompt, verdict: Verdict, result: Answer | NoAnswer) -> None:
+        """It is proven that nothing was made: back to the queue, free of charge."""
+        self.following.move(row, Event.NOT_SENT, reason=why(result), next_at=self.ctx.now)
+        if isinstance(result, NoAnswer) and result.changed:
+            self._files_changed(row)
+        else:
+            self.following.close_for(verdict, result)
+
+    def _files_changed(self, row: Tune | Prompt) -> None:
+        source = self.ctx.journal.source(row.source_id)
+        if isinstance(row, Tune):
+            moved = self.ctx.journal.move_tune(self.ctx.journal.tune(row.id), Event.CHANGED, self.ctx.wall)
+            self.ctx.journal.change("tunes", moved.id, armed_at=None)
+            self.tuning.intake.again(source)
+        else:
+            self.ctx.journal.change("prompts", row.id, armed_at=None)
+            self.prompting.evaluate(self.ctx.journal.prompt(row.id))
+
+    def after_crash(self) -> None:
+        """What was armed when the last run ended may have gone out."""
+        for tune in self.ctx.journal.tunes("state = ?", [TuneState.UPLOADING]):
+            self.lost(tune, "astria-sync ended while it was being sent")
+        for prompt in self.ctx.journal.prompts("state = ?", [PromptState.SUBMITTING]):
+            self.lost(prompt, "astria-sync ended while it was being sent")
+
+
+def _upload(name: str, path: str) -> work.Upload:
+    field_name = f"prompt[{name}][]" if name == "image_references" else f"prompt[{name}]"
+    return work.Upload(field=field_name, path=path, name=path.rpartition("/")[2])

@@ -1,0 +1,239 @@
+"""Builds everything, and starts and stops it in order: lock, state, watcher, schedule, engine; signals."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from astria_sync import config
+from astria_sync.api import Api
+from astria_sync.clock import Clock, SystemClock
+from astria_sync.commands import Commands
+from astria_sync.context import Context
+from astria_sync.control import ControlServer
+from astria_sync.core import gates
+from astria_sync.core.model import Stop, Tick
+from astria_sync.download import Downloader, write_whole
+from astria_sync.engine import Engine
+from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised
+from astria_sync.journal import Journal, open_journal
+from astria_sync.lock import RootLocks, StateLock
+from astria_sync.scan import Root
+from astria_sync.schedule import Schedule, jumped
+from astria_sync.secrets import find_token
+from astria_sync.settings import Settings
+from astria_sync.tasks import Tasks
+from astria_sync.watch import Watched, Watcher
+from astria_sync.workers import Workers
+
+log = logging.getLogger("astria_sync")
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_DISK_THREADS: Final = 2
+_POLLED_RESCAN: Final = 30.0  # seconds between full looks at a root that reports no changes
+
+
+def roots_of(settings: Settings) -> dict[str, Root]:
+    """The watched roots, by path, as the scan wants them."""
+    outputs = [str(watch.output) for watch in settings.watch]
+    return {
+        str(watch.path): Root(path=str(watch.path), outputs=outputs, ignore=watch.ignore)
+        for watch in settings.watch
+    }
+
+
+def remove_file(path: Path) -> None:
+    """Remove an error file of ours if it is there."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
+
+
+@contextmanager
+def sole_owner(settings: Settings, clock: Clock) -> Iterator[Journal]:
+    """The state, opened for writing by the one process that may; raises StateLocked if another has it."""
+    with ExitStack() as stack:
+        settings.state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = StateLock(settings.state)
+        lock.acquire()
+        stack.callback(lock.release)
+        journal = open_journal(settings.state, now=clock.wall())
+        stack.callback(journal.close)
+        yield journal
+
+
+def command_without_daemon(settings: Settings, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Change the journal directly, as no daemon runs that could."""
+    clock = SystemClock()
+    with sole_owner(settings, clock) as journal:
+        roots = [str(watch.path) for watch in settings.watch]
+        return Commands(journal=journal, roots=roots, wall=clock.wall())(name, arguments)
+
+
+class Service:
+    """One daemon, from the settings to the end of its loop."""
+
+    def __init__(self, settings: Settings, *, environ: Mapping[str, str], home: Path) -> None:
+        """Nothing is started yet."""
+        self.settings = settings
+        self._environ = environ
+        self._home = home
+        self._clock = SystemClock()
+        self._before = (self._clock.wall(), self._clock.now())
+        self._watcher: Watcher | None = None
+        self._schedule: Schedule | None = None
+        self._engine: Engine | None = None
+
+    def run(
+        self,
+        *,
+        once: bool = False,
+        timeout: float | None = None,
+        on_ready: Callable[[Engine], None] = lambda _: None,
+    ) -> int:
+        """Run until a signal comes, or with `once` until nothing is left to do; the exit code of §6."""
+        self._check()
+        with ExitStack() as stack:
+            engine = self._build(stack)
+            self._signals(stack, engine)
+            engine.start()
+            on_ready(engine)
+            deadline = None if timeout is None else self._clock.now() + timeout
+            try:
+                engine.run(until_idle=once, deadline=deadline)
+            finally:
+                self._stop(engine)
+            return self._exit_code(engine, once=once)
+
+    def _check(self) -> None:
+        config.require_watches(self.settings)
+        if problems := config.check_roots(self.settings):
+            raise ConfigError(*problems)
+
+    def _build(self, stack: ExitStack) -> Engine:
+        settings, clock = self.settings, self._clock
+        journal = stack.enter_context(sole_owner(settings, clock))
+        root_locks = RootLocks(
+            [watch.path for watch in settings.watch],
+            state=settings.state,
+            environ=self._environ,
+            home=self._home,
+        )
+        root_locks.acquire()
+        stack.callback(root_locks.release)
+        api = Api(settings.astria.base_url, self._token, timeout=settings.astria.timeout_seconds)
+        stack.callback(api.close)
+        if api.token is None:
+            raise NotAuthorised(
+                "There is no token; put it into "
+                f"{settings.astria.token_file} (chmod 600) or into ASTRIA_AUTH_TOKEN, or run: astria-sync init"
+            )
+        limits = settings.limits
+        downloader = Downloader(
+            timeout=settings.astria.timeout_seconds,
+            connections=limits.downloads,
+            plain_http=_is_local(settings),
+        )
+        stack.callback(downloader.close)
+        tasks = Tasks(api=api, downloader=downloader, roots=roots_of(settings))
+        threads = limits.uploads + limits.requests + limits.downloads + _DISK_THREADS
+        pool = Workers(tasks, lambda outcome: engine.inbox.put(outcome), threads=threads)
+        stack.callback(pool.close, wait=False)
+        ctx = Context(
+            journal=journal, clock=clock, settings=settings, write_file=write_whole, remove_file=remove_file
+        )
+        engine = self._engine = Engine(ctx, pool, on_tick=self._on_tick)
+        self._edges(stack, engine)
+        return engine
+
+    def _edges(self, stack: ExitStack, engine: Engine) -> None:
+        """Watcher, schedule and control socket: all they do is post messages."""
+        settings = self.settings
+        watched = [
+            Watched(path=str(watch.path), output=str(watch.output), poll=watch.events == "poll")
+            for watch in settings.watch
+        ]
+        self._watcher = Watcher(watched, engine.inbox.put)
+        stack.callback(self._watcher.stop)
+        self._watcher.start()
+        polled = any(one.poll for one in watched)
+        rescan = settings.timing.rescan_seconds
+        self._schedule = Schedule(
+            engine.inbox.put,
+            rescan_seconds=rescan,
+            poll_rescan_seconds=min(_POLLED_RESCAN, rescan) if polled else None,
+            clock=self._clock,
+        )
+        stack.callback(self._schedule.stop)
+        self._schedule.start()
+        server = ControlServer(settings.state, engine.inbox.put)
+        stack.callback(server.stop)
+        server.start()
+
+    def _token(self) -> Any:
+        try:
+            return find_token(self.settings.astria, environ=self._environ, home=self._home)
+        except AstriaSyncError:
+            if self._engine is None:
+                raise  # at the start the person is there to read it
+            log.warning("The token cannot be read; see: astria-sync doctor")
+            return None
+
+    def _on_tick(self, tick: Tick) -> None:
+        """In the engine's thread: is the watcher alive, did the clock jump?"""
+        if self._engine is None or tick.what == "start":
+            return
+        wall, steady = self._clock.wall(), self._clock.now()
+        if jumped(*self._before, wall, steady) and self._schedule:
+            log.warning(
+                "The clock was set by %+.0f seconds; the schedule starts anew.",
+                wall - self._before[0] - (steady - self._before[1]),
+            )
+            self._schedule.rearm()
+        self._before = (wall, steady)
+        if tick.what == "check" and self._watcher:
+            for hint in self._watcher.check():
+                self._engine.inbox.put(hint)
+            self._engine.ctx.journal.put("watch_problems", dict(self._watcher.problems()) or None)
+
+    def _signals(self, stack: ExitStack, engine: Engine) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.signal(number, lambda got, _: engine.inbox.put(Stop(signal=got)))
+            stack.callback(signal.signal, number, before)
+
+    def _stop(self, engine: Engine) -> None:
+        self._engine = None
+        if engine.ctx.under_way:
+            log.info(
+                "Stopping; %d pieces of work are under way and are taken up at the next start.",
+                len(engine.ctx.under_way),
+            )
+
+    @staticmethod
+    def _exit_code(engine: Engine, *, once: bool) -> int:
+        closed = engine.ctx.gates.closed
+        if gates.AUTH in closed:
+            raise NotAuthorised(closed[gates.AUTH].reason)
+        if not once:
+            return 0
+        failed = engine.ctx.journal.value(
+            "SELECT 1 FROM tunes WHERE state = 'failed' AND current = 1 UNION ALL SELECT 1 FROM prompts WHERE state = 'failed'"
+        )
+        return 1 if failed or not engine.idle or gates.BALANCE in closed else 0
+
+
+def _is_local(settings: Settings) -> bool:
+    """Whether Astria is a stand-in on this machine: only then may pictures come over http."""
+    parts = urlsplit(settings.astria.base_url)
+    return parts.scheme == "http" and (parts.hostname or "") in _LOOPBACK
+
+
+def environment() -> tuple[Mapping[str, str], Path]:
+    """The process's environment and home, read once, by the command line alone."""
+    return dict(os.environ), Path.home()

@@ -1,0 +1,188 @@
+"""What the pool's threads do: each function takes a frozen piece of work and returns its result, or raises.
+
+They read files and call the network; none touches the journal or the engine.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from astria_sync import media, promptfile, scan, tunefile
+from astria_sync.api import Api
+from astria_sync.core import work
+from astria_sync.core.model import Look
+from astria_sync.core.pace import PAGE, next_cursor
+from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read
+from astria_sync.core.wire import RemotePrompt, RemoteTune, read_prompt, read_tune
+from astria_sync.download import Downloader, write_whole
+from astria_sync.errors import FileProblem
+
+_LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
+_URLS_LIMIT: Final = 1 << 20
+
+
+class Tasks:
+    """Carries out work. Built once by service.py, used by all threads."""
+
+    def __init__(self, *, api: Api, downloader: Downloader, roots: Mapping[str, scan.Root]) -> None:
+        """`roots` by path, to walk them by their own rules."""
+        self._api = api
+        self._downloader = downloader
+        self._roots = roots
+        self._by_type: Mapping[type, Callable[[Any], Any]] = {
+            work.Walk: self._walk,
+            work.ReadFolder: self._read_folder,
+            work.CreateTune: self._create_tune,
+            work.CreatePrompt: self._create_prompt,
+            work.PatchTune: self._patch_tune,
+            work.FetchOne: self._fetch_one,
+            work.Poll: self._poll,
+            work.Survey: self._survey,
+            work.Probe: self._probe,
+            work.Download: downloader.fetch,
+            work.WriteSidecar: self._write_sidecar,
+        }
+
+    def __call__(self, piece: Any) -> Any:
+        """Do one piece of work."""
+        return self._by_type[type(piece)](piece)
+
+    def _walk(self, piece: work.Walk) -> Look:
+        return scan.look(self._roots[piece.root], piece.scope, recursive=piece.recursive)
+
+    def _read_folder(self, piece: work.ReadFolder) -> work.FolderRead:
+        return read_folder(self._roots[piece.root], piece.path)
+
+    def _create_tune(self, piece: work.CreateTune) -> Answer | NoAnswer:
+        try:
+            found = scan.contents(self._roots[piece.root], piece.path)
+        except OSError as error:
+            return NoAnswer(sent=False, why=f"{piece.path} cannot be read ({error.strerror})", changed=True)
+        if found.stamp != piece.stamp:
+            return NoAnswer(sent=False, why=f"{piece.path} changed before it was sent", changed=True)
+        folder = Path(piece.root, piece.path)
+        uploads = [
+            work.Upload(field="tune[images][]", path=str(folder / name), name=name)
+            for name in (*found.pictures, *found.captions)
+        ]
+        return self._api.send("POST", "/tunes", piece.fields, uploads, workspace=piece.workspace)
+
+    def _create_prompt(self, piece: work.CreatePrompt) -> Answer | NoAnswer:
+        path = f"/tunes/{piece.target}/prompts"
+        return self._api.send("POST", path, piece.fields, piece.uploads, workspace=piece.workspace)
+
+    def _patch_tune(self, piece: work.PatchTune) -> Answer | NoAnswer:
+        return self._api.send("PATCH", f"/tunes/{piece.remote_id}", piece.fields, workspace=piece.workspace)
+
+    def _fetch_one(self, piece: work.FetchOne) -> Answer | NoAnswer:
+        return self._api.get(f"{_LIST[piece.kind]}/{piece.remote_id}", workspace=piece.workspace)
+
+    def _probe(self, _piece: work.Probe) -> Answer | NoAnswer:
+        self._api.renew_token()
+        return self._api.get("/users")
+
+    def _page(self, kind: str, workspace: str, before_id: int | None) -> list[Any] | Answer | NoAnswer:
+        """One page, newest first; the result itself if it is no list."""
+        result = self._api.get(_LIST[kind], workspace=workspace, limit=PAGE, before_id=before_id)
+        if judge_read(result) is not Verdict.OK or not isinstance(result, Answer):
+            return result
+        if not isinstance(result.body, list):
+            return Answer(status=502, body=None, text="a list was asked for and something else came")
+        read = read_tune if kind == "tune" else read_prompt
+        rows = [read(row) for row in result.body if isinstance(row, dict)]
+        return sorted((row for row in rows if row), key=lambda row: -row.id)
+
+    def _poll(self, piece: work.Poll) -> work.Pages:
+        wanted = sorted(piece.ids, reverse=True)
+        objects: list[RemoteTune | RemotePrompt] = []
+        cursor: int | None = wanted[0] + 1
+        covered: list[int] = []
+        while cursor is not None:
+            page = self._page(piece.kind, piece.workspace, cursor)
+            if not isinstance(page, list):
+                return work.Pages(objects=tuple(objects), covered=tuple(covered), failure=page)
+            objects += page
+            lowest = page[-1].id if page else 0
+            covered += [one for one in wanted if lowest <= one < cursor]
+            # A server that ignores before_id would show the same page for ever.
+            cursor = next_cursor(wanted, lowest) if page and page[0].id < cursor else None
+        return work.Pages(objects=tuple(objects), covered=tuple(covered))
+
+    def _survey(self, piece: work.Survey) -> work.Pages:
+        objects: list[RemoteTune | RemotePrompt] = []
+        head, cursor = 0, None
+        while True:
+            page = self._page(piece.kind, piece.workspace, cursor)
+            if not isinstance(page, list):
+                return work.Pages(objects=tuple(objects), head=head, failure=page)
+            if cursor is None and page:
+                head = page[0].id
+            fresh = [row for row in page if row.id > piece.down_to]
+            objects += fresh
+            oldest = page[-1].created_at if page else None
+            past = oldest is not None and oldest < piece.since
+            if (
+                not page
+                or piece.purpose == "mark"
+                or len(fresh) < len(page)
+                or past
+                or page[0].id >= (cursor or page[0].id + 1)
+            ):
+                return work.Pages(objects=tuple(objects), head=head)
+            cursor = page[-1].id
+
+    @staticmethod
+    def _write_sidecar(piece: work.WriteSidecar) -> None:
+        text = json.dumps(piece.data, ensure_ascii=False, indent=2)
+        write_whole(piece.path, (text + "\n").encode())
+
+
+def read_folder(root: scan.Root, path: str) -> work.FolderRead:
+    """Check and hash everything that a folder would be sent with."""
+    folder = Path(root.path, path)
+    found = scan.contents(root, path)
+    problems: list[str] = []
+    hashes: list[str] = []
+    for name in found.pictures:
+        if wrong := media.check_upload(folder / name):
+            problems.append(f"{name} {wrong}; replace or remove it.")
+    for name in (*found.pictures, *found.captions):
+        with open(folder / name, "rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    urls: tuple[str, ...] = ()
+    if found.has_urls:
+        try:
+            urls = tunefile.parse_urls(_head(folder / scan.URLS_FILE), name=scan.URLS_FILE)
+        except FileProblem as error:
+            problems += error.problems
+    content = hashlib.sha256("\n".join([*sorted(hashes), *urls]).encode()).hexdigest()
+    return work.FolderRead(
+        stamp=scan.contents(root, path).stamp,
+        content=content,
+        pictures=len(found.pictures) + len(urls),
+        urls=urls,
+        problems=tuple(problems),
+        only_inputs=bool(found.pictures) and set(found.pictures) <= _inputs(folder, found.prompts),
+    )
+
+
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(_URLS_LIMIT)
+
+
+def _inputs(folder: Path, prompts: tuple[str, ...]) -> set[str]:
+    """Names of files in this folder that the prompts beside them use as input."""
+    names: set[str] = set()
+    for name in prompts:
+        try:
+            parsed = promptfile.parse(_head(folder / name), name=name)
+        except (FileProblem, OSError):
+            continue
+        for request in parsed.requests:
+            written = [part for parts in request.files.values() for part in parts]
+            names.update(os.path.normpath(part) for part in written)
+    return names

@@ -1,0 +1,190 @@
+"""From image folders to orders for tunes: what a settled folder means for the tune it has, or has not."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from astria_sync.context import Context
+from astria_sync.core import work
+from astria_sync.core.lifecycle import UNSENT_TUNES, Event, TuneState
+from astria_sync.core.model import FolderSight, Source, Tune
+from astria_sync.core.wire import patch_values, tune_values
+from astria_sync.errors import FileProblem
+from astria_sync.folders import TuneFiles
+from astria_sync.intake import Intake
+from astria_sync.tunefile import TuneSettings
+
+log = logging.getLogger("astria_sync")
+
+CHANGED = "the folder has changed since its tune was made; `astria-sync retrain` makes a new one"
+
+
+@dataclass(kw_only=True)
+class Tuning:
+    """Owns the rows of `tunes` until they are sent."""
+
+    ctx: Context
+    files: TuneFiles
+    intake: Intake
+
+    def take_folder(self, source: Source, sight: FolderSight) -> None:
+        """A folder stands still: read its tune.toml, then its pictures unless they are the ones read before."""
+        stamp = f"{sight.stamp}|{self.files.stamp(source.root, source.path)}"
+        try:
+            settings = self.files.merged(source.root, source.path)
+            problems: tuple[str, ...] = ()
+        except FileProblem as error:
+            settings, problems = TuneSettings(), error.problems
+        wanted = sight.pictures > 0 or sight.has_urls or settings.id is not None or bool(settings.image_urls)
+        self.ctx.journal.change("sources", source.id, inode=sight.inode, settings=_plain(settings))
+        if problems or not wanted:
+            self.intake.settled(source, stamp)
+            self._judge(source, is_image_folder=wanted or sight.pictures > 0, problems=problems)
+            return
+        if not sight.stamp or (source.content and source.stamp.partition("|")[0] == sight.stamp):
+            self.intake.settled(source, stamp)
+            self._judge(source, is_image_folder=True, problems=())
+            return
+        piece = work.ReadFolder(source_id=source.id, root=source.root, path=source.path, stamp=stamp)
+        self.ctx.start(("read", source.id), piece)
+
+    def read(
+        self, piece: work.ReadFolder, result: work.FolderRead | None, failure: BaseException | None
+    ) -> None:
+        """The pictures were read."""
+        known = self.intake.known.get((piece.root, piece.path, "folder"))
+        if known is None or known[0] != piece.source_id:
+            return  # it was moved or removed meanwhile; its new place is looked at by itself
+        source = self.ctx.journal.source(piece.source_id)
+        if result is None or result.stamp != piece.stamp.partition("|")[0]:
+            if failure is not None:
+                why = failure.strerror if isinstance(failure, OSError) else failure
+                problem = f"{getattr(failure, 'filename', None) or source.path} cannot be read ({why}); make it readable."
+                self._judge(source, is_image_folder=True, problems=(problem,))
+            self.intake.again(source)
+            return
+        if not source.content and (
+            old := self.intake.moved_from(source, result.content, inode=source.inode, mtime_ns=0)
+        ):
+            self.ctx.journal.change("sources", old.id, settings=source.settings)
+            source = old
+        self.ctx.journal.change("sources", source.id, content=result.content, pictures=result.pictures)
+        self.intake.settled(source, piece.stamp)
+        settings = {**source.settings, "urls": list(result.urls)}
+        self.ctx.journal.change("sources", source.id, settings=settings)
+        self._judge(
+            self.ctx.journal.source(source.id),
+            is_image_folder=not result.only_inputs,
+            problems=result.problems,
+        )
+
+    def _judge(self, source: Source, *, is_image_folder: bool, problems: tuple[str, ...]) -> None:
+        """Bring the folder's order in line with what was found."""
+        journal = self.ctx.journal
+        journal.change(
+            "sources",
+            source.id,
+            is_image_folder=is_image_folder,
+            problem="\n".join(problems),
+            updated_at=self.ctx.wall,
+        )
+        source = journal.source(source.id)
+        tune = journal.current_tune(source.id)
+        if not is_image_folder:
+            if tune and tune.armed_at is None and tune.state in UNSENT_TUNES | {TuneState.FAILED}:
+                journal.drop("tunes", tune.id)
+            return
+        if tune is None:
+            tune = self._new(source)
+        unsent = tune.state in UNSENT_TUNES or tune.state is TuneState.FAILED
+        if problems:
+            if unsent:
+                journal.move_tune(tune, Event.INVALID, self.ctx.wall, reason=problems[0], error="")
+            return
+        if unsent:
+            self._order(source, tune)
+        else:
+            self.compare(source, tune)
+
+    def _new(self, source: Source) -> Tune:
+        wall = self.ctx.wall
+        row = self.ctx.journal.add(
+            "tunes", source_id=source.id, state=TuneState.SETTLING, created_at=wall, updated_at=wall
+        )
+        return self.ctx.journal.tune(row)
+
+    def _order(self, source: Source, tune: Tune) -> None:
+        """Queue it as it is now; a refusal stands until something has changed."""
+        values = self.request(source)
+        refused = tune.state is TuneState.FAILED and tune.armed_at is not None
+        if refused and tune.params == values["params"] and tune.content == source.content:
+            return
+        if isinstance(base := values["base_tune_id"], str):
+            self.ctx.journal.move_tune(tune, Event.INVALID, self.ctx.wall, reason=base)
+            return
+        fresh = {"armed_at": None, "watermark": None, "attempt": 0, "looks": 0, "next_at": 0, "error": ""}
+        self.ctx.journal.move_tune(tune, Event.SETTLED, self.ctx.wall, reason="", **fresh, **values)
+
+    def request(self, source: Source) -> dict[str, Any]:
+        """The columns of an order for this folder as it is now; `base_tune_id` is a sentence if it cannot be told."""
+        settings = source.settings
+        title = settings.get("title") or source.name
+        base = settings.get("base_tune")
+        base_id: int | str | None = self.ctx.settings.models.id_of(base or self.ctx.settings.models.default)
+        if base_id is None:
+            base_id = (
+                f"base_tune {base!r} is no model's name and no tune id; see [models] in the configuration."
+            )
+        usable = base_id if isinstance(base_id, int) else None
+        params = tune_values(settings, title=title, base_tune_id=usable)
+        params["image_urls"] = [*settings.get("image_urls", ()), *settings.get("urls", ())]
+        if settings.get("id") is not None:
+            params = {"id": settings["id"]}
+        return {
+            "workspace": self.ctx.workspace(source.root),
+            "title": title,
+            "class_noun": settings.get("name") or "",
+            "model_type": settings.get("model_type", ""),
+            "base_tune_id": base_id,
+            "params": params,
+            "content": source.content,
+            "pictures": source.pictures + len(settings.get("image_urls", ())),
+        }
+
+    def compare(self, source: Source, tune: Tune) -> None:
+        """A folder that has its tune: changes are shown, PATCHed or, with another `id`, bound anew."""
+        wanted = source.settings.get("id")
+        if wanted is not None and wanted != tune.remote_id:
+            if tune.bound_at is not None:
+                self._again(source, tune)
+            return
+        changed = bool(tune.content) and tune.content != source.content
+        if changed != tune.changed:
+            reason = CHANGED if changed else ""
+            self.ctx.journal.change(
+                "tunes", tune.id, changed=changed, reason=reason, updated_at=self.ctx.wall
+            )
+            self.ctx.event("tune", tune.id, source.id, "changed" if changed else "unchanged", source.path)
+        if "id" not in tune.params and tune.patched:
+            wanted_now = self.patch_of(source)
+            different = {key: value for key, value in wanted_now.items() if tune.patched.get(key) != value}
+            if different != tune.patch:
+                self.ctx.journal.change("tunes", tune.id, patch=different)
+
+    def _again(self, source: Source, tune: Tune) -> None:
+        """A new order for the folder, which later prompts use; the old tune stays at Astria and in the journal."""
+        self.ctx.journal.change("tunes", tune.id, current=False)
+        self._order(source, self._new(source))
+
+    @staticmethod
+    def patch_of(source: Source) -> Mapping[str, Any]:
+        """What PATCH would tell Astria of this folder now."""
+        return patch_values(source.settings, title=source.settings.get("title") or source.name)
+
+
+def _plain(settings: TuneSettings) -> dict[str, Any]:
+    """As JSON, without what was not said."""
+    values = dataclasses.asdict(settings)
+    return {key: value for key, value in values.items() if value is not None}
