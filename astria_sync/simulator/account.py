@@ -4,12 +4,13 @@ import re
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from astria_sync.simulator import catalog
 from astria_sync.simulator.forms import Upload
 from astria_sync.simulator.messages import RefusedError, Response
 from astria_sync.simulator.options import Workspace
+from astria_sync.simulator.pictures import UNREADABLE
 from astria_sync.simulator.world import NOT_FOUND, Call, World, number
 
 
@@ -74,7 +75,7 @@ def inspect(_: World, call: Call) -> Response:
     try:
         with Image.open(BytesIO(file.data)) as picture:
             small = min(picture.size) < 512
-    except (UnidentifiedImageError, OSError):
+    except UNREADABLE:
         raise RefusedError(422, {"error": "file is not an image"}) from None
     warnings = {"blurry": False, "includes_multiple_people": False, "wearing_sunglasses": False}
     return Response.of({"name": name, "age": "30 yo", **warnings, "low_resolution": small})

@@ -5,7 +5,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from urllib.parse import urlsplit
 
-from astria_sync.simulator import pictures
+from astria_sync.simulator import pictures, rules
 from astria_sync.simulator.ledger import PictureEntry
 from astria_sync.simulator.messages import Request, Response, sha256
 from astria_sync.simulator.records import Prompt
@@ -20,6 +20,7 @@ class PictureHost:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._small: dict[str, bytes] = {}
 
     def handle(self, request: Request, now: float, number: int, fault: str | None) -> Response:
         response = self._answer(request, now)
@@ -45,7 +46,25 @@ class PictureHost:
         if path in self.world.uploads:
             return bytes(self.world.uploads[path][0].data)
         prompt, index = self.world.pictures[path]
-        return draw(prompt, index, path, self.world.options.picture_px)
+        params, edge = prompt.params, self.world.options.picture_px
+        label = f"{index + 1} of {prompt.num_images} · seed {params.get('seed')} · prompt {prompt.id}"
+        words = str(params.get("video_prompt") or params.get("text") or "")
+        size = pictures.size(str(params.get("aspect_ratio") or "1:1"), edge)
+        return pictures.draw(words, label, size, path.rpartition(".")[2], self._stamps(prompt))
+
+    def _stamps(self, prompt: Prompt) -> tuple[bytes, ...]:
+        """Give small copies of the pictures that went into a prompt: its references' first, its input."""
+        named = [] if prompt.tune.public else [prompt.tune.id]
+        tunes = [self.world.tunes.get(tune_id) for tune_id in named + rules.mentioned(prompt.params)]
+        paths = [tune.images[0] for tune in tunes if tune is not None and tune.images]
+        paths.append(str(prompt.params.get("input_image")))
+        stamps = (self._stamp(path) for path in dict.fromkeys(paths) if path in self.world.uploads)
+        return tuple(stamp for stamp in stamps if stamp)[:4]
+
+    def _stamp(self, path: str) -> bytes:
+        if path not in self._small:
+            self._small[path] = pictures.stamp(self.world.uploads[path][0].data)
+        return self._small[path]
 
     def _answer(self, request: Request, now: float) -> Response:
         if request.method not in {"GET", "HEAD"}:
@@ -105,12 +124,3 @@ def _span(first: str, last: str, size: int) -> tuple[int, int]:
     if not first:
         return max(0, size - int(last)), size - 1
     return int(first), min(int(last) if last else size - 1, size - 1)
-
-
-def draw(prompt: Prompt, index: int, path: str, px: int) -> bytes:
-    """Draw the picture that belongs to a path; the same one every time."""
-    params = prompt.params
-    label = f"{index + 1} of {prompt.num_images} · seed {params.get('seed')} · prompt {prompt.id}"
-    words = str(params.get("video_prompt") or params.get("text") or "")
-    ratio = str(params.get("aspect_ratio") or "1:1")
-    return pictures.draw(words, label, pictures.size(ratio, px), path.rpartition(".")[2])

@@ -151,8 +151,3 @@ class Ledger:
             "pictures": [asdict(entry) for entry in list(self._pictures)],
             "spent_mc": self.spent_mc(),
         }
-
-    def clear(self) -> None:
-        self._requests.clear()
-        self._created.clear()
-        self._pictures.clear()

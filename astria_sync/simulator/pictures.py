@@ -4,10 +4,12 @@ import hashlib
 from functools import lru_cache
 from io import BytesIO
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from astria_sync.simulator.video import movie
 
+STAMP = 128
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "mp4": "JPEG"}
 
 
@@ -20,9 +22,12 @@ def size(ratio: str, px: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=128)
-def draw(words: str, label: str, edges: tuple[int, int], extension: str) -> bytes:
+def draw(
+    words: str, label: str, edges: tuple[int, int], extension: str, stamps: tuple[bytes, ...] = ()
+) -> bytes:
     """Draw once; the bytes depend on nothing but the arguments."""
     picture = _paint(words, label, edges)
+    _stick(picture, stamps)
     out = BytesIO()
     picture.save(out, FORMATS[extension], quality=85)
     return movie(out.getvalue(), edges) if extension == "mp4" else out.getvalue()
@@ -59,6 +64,25 @@ def _paint(words: str, label: str, edges: tuple[int, int]) -> Image.Image:
         stroke_fill=dark,
     )
     return picture
+
+
+def _stick(picture: Image.Image, stamps: tuple[bytes, ...]) -> None:
+    """Put the stamps in a row above the label."""
+    edge = min(picture.size)
+    side, margin = edge // 6, edge // 16
+    for index, raw in enumerate(stamps):
+        small = Image.frombytes("RGB", (STAMP, STAMP), raw).resize((side, side))
+        picture.paste(small, (margin + index * (side + margin // 2), picture.height - 2 * margin - side))
+
+
+def stamp(data: bytes | memoryview) -> bytes:
+    """Shrink a picture to a few raw pixels; nothing if it cannot be read."""
+    try:
+        with Image.open(BytesIO(data)) as picture:
+            picture.draft("RGB", (STAMP, STAMP))
+            return ImageOps.fit(picture.convert("RGB"), (STAMP, STAMP)).tobytes()
+    except UNREADABLE:
+        return b""
 
 
 def _wrapped(

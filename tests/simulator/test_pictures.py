@@ -34,6 +34,16 @@ def test_every_picture_differs_and_is_the_same_each_time(make_bench):
     assert bodies == [one.astria.pictures.bytes_of(url) for url in urls]
 
 
+def test_a_picture_shows_what_went_into_it(bench):
+    """A mentioned reference is seen in the picture by its own first photo."""
+    face = bench.tune()
+    body = bench.picture(made(bench, f"<faceid:{face['id']}:1> woman")[0]).body
+    with Image.open(io.BytesIO(body)) as picture:
+        red, green, blue = picture.getpixel((70, 512 - 64 - 40))
+    assert red > 200
+    assert max(green, blue) < 60
+
+
 def test_formats_can_be_mixed(make_bench):
     """JPEG, PNG and WebP, each with its type and ending."""
     bench = make_bench(picture_format="mixed")
