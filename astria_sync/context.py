@@ -8,13 +8,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astria_sync.clock import Clock
-from astria_sync.config import Settings, Watch
 from astria_sync.core.gates import Gate, Gates
 from astria_sync.core.retry import backoff
 from astria_sync.core.work import Lane
 from astria_sync.journal import Journal
+from astria_sync.scan import Root
+from astria_sync.settings import Settings, Watch
 
 log = logging.getLogger("astria_sync")
+
+
+def roots_of(settings: Settings) -> dict[str, Root]:
+    """The watched roots, by path, as the scan wants them."""
+    outputs = [str(watch.output) for watch in settings.watch]
+    return {
+        str(watch.path): Root(path=str(watch.path), outputs=outputs, ignore=watch.ignore)
+        for watch in settings.watch
+    }
 
 
 @dataclass(kw_only=True)
@@ -120,3 +130,11 @@ class Context:
     def event(self, kind: str, item: int | None, source: int | None, event: str, detail: str = "") -> None:
         """A line of history that is no change of state."""
         self.journal.record(self.wall, kind, item, source, event, detail)
+
+    def alarm(self, text: str) -> None:
+        """Something a person must know although nothing can be done about it here."""
+        alarms = self.journal.get("alarms", [])
+        if text not in alarms:
+            self.journal.put("alarms", [*alarms, text][-100:])
+            self.event("daemon", None, None, "alarm", text)
+            log.error("%s", text)

@@ -14,14 +14,18 @@ from astria_sync.context import Context
 from astria_sync.core import gates, work
 from astria_sync.core.lifecycle import FINAL_PROMPTS, FINAL_TUNES
 from astria_sync.core.model import Command, Hint, Look, Outcome, Stop, Tick
+from astria_sync.doors import Doors
 from astria_sync.errors import AstriaSyncError
 from astria_sync.fetching import Fetching
 from astria_sync.folders import TuneFiles
 from astria_sync.following import Following
 from astria_sync.intake import Intake
+from astria_sync.judging import Judge
 from astria_sync.notes import Notes
 from astria_sync.prompting import Prompting
+from astria_sync.reconciling import Reconciling
 from astria_sync.sending import Sending
+from astria_sync.subjects import Subjects
 from astria_sync.tuning import Tuning
 from astria_sync.workers import Pool
 
@@ -49,13 +53,22 @@ class Engine:
             on_folders=lambda *names: self.prompting.folders_changed(*names),
         )
         self.tuning = Tuning(ctx=ctx, files=files, intake=self.intake)
-        self.prompting = Prompting(ctx=ctx, files=files, intake=self.intake)
+        subjects = Subjects(ctx=ctx)
+        self.judge = Judge(ctx=ctx, files=files, subjects=subjects)
+        self.prompting = Prompting(ctx=ctx, intake=self.intake, subjects=subjects, judge=self.judge)
         self.fetching = Fetching(ctx=ctx)
+        self.doors = Doors(ctx=ctx)
         self.following = Following(
-            ctx=ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching
+            ctx=ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching, doors=self.doors
         )
+        self.reconciling = Reconciling(ctx=ctx, doors=self.doors, following=self.following)
         self.sending = Sending(
-            ctx=ctx, tuning=self.tuning, prompting=self.prompting, following=self.following
+            ctx=ctx,
+            tuning=self.tuning,
+            prompting=self.prompting,
+            following=self.following,
+            reconciling=self.reconciling,
+            doors=self.doors,
         )
         self.notes = Notes(ctx=ctx)
         self._outcomes: Mapping[type, Callable[[Outcome], None]] = {
@@ -66,8 +79,8 @@ class Engine:
             work.PatchTune: lambda one: self.following.patched(one.work, self._result(one)),
             work.FetchOne: lambda one: self.following.fetched(one.work, self._result(one)),
             work.Poll: lambda one: self.following.polled(one.work, self._result(one)),
-            work.Survey: lambda one: self.following.surveyed_now(one.work, self._result(one)),
-            work.Probe: lambda one: self.following.probed(self._result(one)),
+            work.Survey: lambda one: self.reconciling.surveyed_now(one.work, self._result(one)),
+            work.Probe: lambda one: self.doors.probed(self._result(one)),
             work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
             work.WriteSidecar: lambda one: self.fetching.recorded(one.work, one.failure),
         }
@@ -150,7 +163,9 @@ class Engine:
         self.fetching.unrecorded()
         self.fetching.plan()
         if not self.ctx.stopping:
+            self.doors.plan()
             self.following.plan()
+            self.reconciling.plan()
             self.sending.plan()
         self.notes.plan()
 

@@ -1,4 +1,4 @@
-"""What Astria has: lists that tell the state of work under way, of requests whose fate is unknown, and of old orders.
+"""What Astria has: lists that tell the state of work under way.
 
 One page of a list shows 120 objects, so work is followed by pages, never one by one (astria-api.md "Prompts").
 """
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from astria_sync.context import Context
-from astria_sync.core import gates, work
+from astria_sync.core import work
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
-from astria_sync.core.model import Prompt, Source, Tune
+from astria_sync.core.model import Prompt, Tune
 from astria_sync.core.pace import next_delay, typical
-from astria_sync.core.reconcile import CLEAN_LOOKS, look_counts, same_prompt, same_tune, unclaimed
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
 from astria_sync.core.wire import RemotePrompt, RemoteTune, read_prompt, read_tune
+from astria_sync.doors import Doors
 from astria_sync.fetching import Fetching
 from astria_sync.prompting import Prompting
 from astria_sync.tuning import Tuning
@@ -33,14 +33,13 @@ _RUNNING: Final = {
 
 @dataclass(kw_only=True)
 class Following:
-    """Owns tunes and prompts from bound to trained or pictured, and the unsure ones."""
+    """Owns tunes and prompts from bound to trained or pictured."""
 
     ctx: Context
     tuning: Tuning
     prompting: Prompting
     fetching: Fetching
-    _listed: dict[tuple[str, str], float] = field(default_factory=dict, init=False)
-    _account: dict[tuple[str, str], list[Any]] = field(default_factory=dict, init=False)  # to adopt from
+    doors: Doors
     _usual: dict[tuple[str, Any], tuple[float, float | None]] = field(default_factory=dict, init=False)
 
     def move(self, row: Tune | Prompt, event: Event, **values: Any) -> Tune | Prompt:
@@ -66,13 +65,10 @@ class Following:
 
     def plan(self) -> None:
         """Ask for what is due."""
-        if self.ctx.gates.probe_due(self.ctx.now):
-            self.ctx.start("probe", work.Probe())
         if not self.ctx.gates.reads:
             return
         for kind in ("tune", "prompt"):
             self._poll(kind)
-            self._look_for_unsure(kind)
         self._patch()
 
     def _poll(self, kind: str) -> None:
@@ -88,15 +84,6 @@ class Following:
                 )
                 self.ctx.start(("poll", kind, workspace), piece)
 
-    def _look_for_unsure(self, kind: str) -> None:
-        sql = f"SELECT workspace, min(watermark) AS mark FROM {kind}s WHERE state = 'unsure' AND next_at <= ? GROUP BY 1"
-        for row in self.ctx.journal.rows(sql, [self.ctx.now]):
-            if self.ctx.free(work.Lane.REQUESTS):
-                piece = work.Survey(
-                    kind=kind, workspace=row["workspace"], down_to=row["mark"] or 0, purpose="unsure"
-                )
-                self.ctx.start(("unsure", kind, row["workspace"]), piece)
-
     def _patch(self) -> None:
         due = "current = 1 AND patch != '{}' AND state IN ('training', 'ready') AND next_at <= ?"
         for tune in self.ctx.journal.tunes(due, [self.ctx.now]):
@@ -111,35 +98,11 @@ class Following:
                 )
                 self.ctx.start(("patch", tune.id), piece)
 
-    def surveyed(self, kind: str, workspace: str) -> bool:
-        """Whether the watermark is known well enough to arm a request; if not, a list is asked for."""
-        key = (kind, workspace)
-        adopts = key not in self._account and self._adoptable(kind)
-        listed = self._listed.get(key)
-        fresh = listed is not None and (kind == "prompt" or self.ctx.now - listed < _FRESH_SECONDS)
-        if fresh and not adopts:
-            return True
-        if self.ctx.free(work.Lane.REQUESTS):
-            since = self.ctx.wall - _MONTH if kind == "prompt" else 0.0
-            piece = work.Survey(
-                kind=kind, workspace=workspace, down_to=0, since=since, purpose="adopt" if adopts else "mark"
-            )
-            self.ctx.start(("survey", kind, workspace), piece)
-        return False
-
-    def _adoptable(self, kind: str) -> bool:
-        """Whether something unsent was there before this state was (contract §1: a new state beside old folders)."""
-        sql = (
-            f"SELECT 1 FROM {kind}s JOIN sources ON sources.id = source_id "
-            "WHERE armed_at IS NULL AND bound_at IS NULL AND adoptable = 1 AND state = 'queued' LIMIT 1"
-        )
-        return self.ctx.journal.value(sql) is not None
-
     # What came back
 
     def polled(self, piece: work.Poll, pages: work.Pages) -> None:
         """Lists of work under way."""
-        self._seen(piece.kind, piece.workspace, pages)
+        self.seen(piece.kind, piece.workspace, pages)
         rows = self._running(piece.kind, piece.workspace)
         shown = {remote.id: remote for remote in pages.objects}
         for remote_id, row in rows.items():
@@ -150,7 +113,7 @@ class Following:
             if remote_id in piece.ids or remote:
                 self._ask_again_later(row)
         if pages.failure is not None:
-            self.close_for(judge_read(pages.failure), pages.failure)
+            self.doors.close_for(judge_read(pages.failure), pages.failure)
 
     def _running(self, kind: str, workspace: str) -> dict[int, Tune | Prompt]:
         where = f"{_RUNNING[kind]} AND workspace = ?"
@@ -191,114 +154,11 @@ class Following:
             known = self._usual[kind, what] = (self.ctx.now, typical(durations))
         return known[1]
 
-    def surveyed_now(self, piece: work.Survey, pages: work.Pages) -> None:
-        """A list from its head."""
-        mark = self.ctx.journal.mark(piece.kind, piece.workspace)
-        self._seen(piece.kind, piece.workspace, pages)
-        if pages.failure is not None:
-            self.close_for(judge_read(pages.failure), pages.failure)
-            return
-        key = (piece.kind, piece.workspace)
-        self.ctx.journal.raise_mark(piece.kind, piece.workspace, pages.head)
-        self._listed[key] = self.ctx.now
-        if piece.purpose == "adopt":
-            self._account[key] = list(pages.objects)
-        elif piece.purpose == "unsure":
-            counts = look_counts(head=pages.head, mark=mark, complete=True)
-            self._reconcile(piece, pages, counts=counts)
-
-    def _seen(self, kind: str, workspace: str, pages: work.Pages) -> None:
+    def seen(self, kind: str, workspace: str, pages: work.Pages) -> None:
+        """Pages came: doors are open, and the watermark is at least as high as what they show."""
         if pages.objects:
-            self.ctx.open_gate(gates.NETWORK, gates.AUTH, gates.SLOW)
+            self.doors.seen_open()
             self.ctx.journal.raise_mark(kind, workspace, max(remote.id for remote in pages.objects))
-
-    def _reconcile(self, piece: work.Survey, pages: work.Pages, *, counts: bool) -> None:
-        """Unsure requests against a list that reaches down to their watermark."""
-        journal, now = self.ctx.journal, self.ctx.now
-        due = (
-            "state = 'unsure' AND workspace = ? AND next_at <= ? AND coalesce(watermark, 0) >= ? ORDER BY id"
-        )
-        values = [piece.workspace, now, piece.down_to]
-        rows: list[Any] = journal.tunes(due, values) if piece.kind == "tune" else journal.prompts(due, values)
-        for row in rows:
-            ids = unclaimed((one.id for one in pages.objects if _is_it(row, one)), self._bound(piece.kind))
-            if ids:
-                self._found(row, ids, {one.id: one for one in pages.objects})
-            elif counts and row.looks + 1 >= CLEAN_LOOKS:
-                self.move(
-                    row, Event.ABSENT, reason="Astria never had it; it is sent again", next_at=now, looks=0
-                )
-            else:
-                wait = self.ctx.settings.timing.reconcile_after_seconds
-                journal.change(f"{piece.kind}s", row.id, looks=row.looks + counts, next_at=now + wait)
-
-    def _found(self, row: Tune | Prompt, ids: Any, shown: dict[int, Any]) -> None:
-        if len(ids) > 1:
-            spare = ", ".join(str(one) for one in ids[1:])
-            self.alarm(f"{self._name(row)[1]} was made more than once by Astria: {spare} besides {ids[0]}.")
-        remote = shown[ids[0]]
-        if isinstance(row, Tune):
-            self.bind_tune(row, remote)
-        else:
-            self.bind_prompt(row, remote)
-
-    def alarm(self, text: str) -> None:
-        """Something a person must know although nothing can be done about it here."""
-        alarms = self.ctx.journal.get("alarms", [])
-        if text not in alarms:
-            self.ctx.journal.put("alarms", [*alarms, text][-100:])
-            self.ctx.event("daemon", None, None, "alarm", text)
-            log.error("%s", text)
-
-    def _bound(self, kind: str) -> set[int]:
-        sql = f"SELECT remote_id FROM {kind}s WHERE remote_id IS NOT NULL"
-        return {row[0] for row in self.ctx.journal.rows(sql)}
-
-    # Adopting what was ordered before this state was
-
-    def adopt_tune(self, tune: Tune, source: Source) -> bool:
-        """Bind a tune that the account has already for this folder; false if there is none."""
-        account = self._account.get(("tune", tune.workspace), []) if source.adoptable else []
-        fits = [
-            one.id
-            for one in account
-            if same_tune(
-                one,
-                title=tune.title,
-                class_noun=tune.class_noun,
-                model_type=tune.model_type,
-                pictures=tune.pictures,
-                watermark=0,
-            )
-        ]
-        ids = unclaimed(fits, self._bound("tune"))
-        if ids:
-            self.bind_tune(tune, next(one for one in account if one.id == ids[-1]))
-        return bool(ids)
-
-    def adopt_prompt(self, prompt: Prompt, source: Source, fixed: dict[str, Any], *, own_seed: bool) -> bool:
-        """Bind a prompt that the account has already for this file; false if there is none."""
-        account = self._account.get(("prompt", fixed["workspace"]), []) if source.adoptable else []
-        seed = fixed["seed"] if own_seed else None
-        fits = [
-            one
-            for one in account
-            if same_prompt(
-                one,
-                text=fixed["text"],
-                target=fixed["target"],
-                seed=seed,
-                params=fixed["params"],
-                watermark=0,
-            )
-        ]
-        ids = unclaimed((one.id for one in fits), self._bound("prompt"))
-        if not ids:
-            return False
-        remote = next(one for one in fits if one.id == ids[0])
-        self.ctx.journal.change("prompts", prompt.id, **{**fixed, "seed": remote.seed})
-        self.bind_prompt(self.ctx.journal.prompt(prompt.id), remote)
-        return True
 
     # Binding and progress
 
@@ -401,7 +261,7 @@ class Following:
                 row, Event.REFUSED, reason=f"tune {piece.remote_id} cannot be used", error=message(result)
             )
         else:
-            self.close_for(verdict, result)
+            self.doors.close_for(verdict, result)
 
     def _gone(self, row: Tune | Prompt) -> None:
         if isinstance(row, Tune) and row.state is TuneState.QUEUED:
@@ -435,75 +295,8 @@ class Following:
             self.ctx.event("tune", tune.id, tune.source_id, "patch refused", reason)
         else:
             self.ctx.journal.change("tunes", tune.id, next_at=self.ctx.now + self.ctx.backoff(1))
-            self.close_for(verdict, result)
-
-    def probed(self, result: Answer | NoAnswer) -> None:
-        """`GET /users` was asked: which doors does it open?"""
-        verdict = judge_read(result)
-        if isinstance(result, NoAnswer) or verdict is Verdict.UNAUTHORISED:
-            self.close_for(verdict, result)
-            return
-        self.ctx.open_gate(gates.NETWORK, gates.AUTH)
-        balance = (the_object(result.body) or {}).get("usd_balance_mc")
-        if gates.BALANCE in self.ctx.gates.closed:
-            before = self.ctx.journal.get("balance_at_402")
-            if isinstance(balance, int) and before is not None and balance > max(before, 0):
-                self.ctx.open_gate(gates.BALANCE)
-                self.ctx.journal.put("balance_at_402", None)
-            else:
-                self.ctx.journal.put("balance_at_402", balance if before is None else before)
-                self.ctx.close_gate(gates.BALANCE, self.ctx.gates.closed[gates.BALANCE].reason)
-        if isinstance(balance, int):
-            self.ctx.journal.put("balance_mc", balance)
-
-    def close_for(self, verdict: Verdict, result: Answer | NoAnswer) -> None:
-        """Close the door that a result tells of."""
-        if verdict is Verdict.OFFLINE:
-            self.ctx.close_gate(
-                gates.NETWORK, f"No connection to Astria ({why(result)}); work goes on when it is back."
-            )
-        elif verdict is Verdict.UNAUTHORISED and isinstance(result, Answer):
-            self.ctx.close_gate(
-                gates.AUTH,
-                f"Astria does not accept the token ({message(result)}); put a valid one in its place.",
-            )
-        elif verdict is Verdict.NO_BALANCE and isinstance(result, Answer):
-            self.ctx.close_gate(
-                gates.BALANCE,
-                f"Astria: {message(result)} - top up the balance; prompts rest until it is there, or until "
-                "`astria-sync retry`.",
-            )
-        elif verdict is Verdict.LATER:
-            after = result.retry_after if isinstance(result, Answer) else None
-            self.ctx.close_gate(gates.SLOW, "Astria asks to slow down.", after)
-
-
-def _is_it(row: Tune | Prompt, remote: Any) -> bool:
-    watermark = row.watermark or 0
-    if isinstance(row, Tune):
-        return same_tune(
-            remote,
-            title=row.title,
-            class_noun=row.class_noun,
-            model_type=row.model_type,
-            pictures=row.pictures,
-            watermark=watermark,
-        )
-    return same_prompt(
-        remote, text=row.text, target=row.target, seed=row.seed, params=row.params, watermark=watermark
-    )
+            self.doors.close_for(verdict, result)
 
 
 def _patch_text(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
-
-
-def why(result: Answer | NoAnswer) -> str:
-    """A clause for a person on a result that was no success."""
-    if isinstance(result, NoAnswer):
-        return result.why
-    return (
-        f"HTTP {result.status}: {message(result)}"
-        if not 200 <= result.status < 300
-        else "an answer that cannot be read"
-    )

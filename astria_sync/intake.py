@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from astria_sync.context import Context
 from astria_sync.core import work
-from astria_sync.core.lifecycle import UNSENT_PROMPTS, UNSENT_TUNES, PromptState, TuneState
+from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import FileSight, FolderSight, Look, Source
 from astria_sync.core.settle import Settling
 from astria_sync.folders import TuneFiles, parent
+from astria_sync.moves import drop_unsent, has_orders, is_move, lost_sources
 from astria_sync.notes import error_file
 
 log = logging.getLogger("astria_sync")
@@ -210,8 +211,8 @@ class Intake:
         if key in self.missing:
             return
         source = self.ctx.journal.source(self.known[key][0])
-        self._drop_unsent(source)
-        if self._has_orders(source):
+        drop_unsent(self.ctx.journal, source)
+        if has_orders(self.ctx.journal, source):
             self.missing.add(key)
             self.ctx.journal.change(
                 "sources", source.id, missing_since=self.ctx.wall, problem="", updated_at=self.ctx.wall
@@ -224,22 +225,6 @@ class Intake:
             self._forget(key)
         self.on_folders(source.name)
 
-    def _has_orders(self, source: Source) -> bool:
-        table = "tunes" if source.kind == "folder" else "prompts"
-        return self.ctx.journal.value(f"SELECT 1 FROM {table} WHERE source_id = ?", [source.id]) is not None
-
-    def _drop_unsent(self, source: Source) -> None:
-        """Orders of which Astria never heard go with their file."""
-        journal = self.ctx.journal
-        for tune in journal.tunes("source_id = ?", [source.id]):
-            if tune.armed_at is None and (tune.state in UNSENT_TUNES or tune.state is TuneState.FAILED):
-                journal.drop("tunes", tune.id)
-        for prompt in journal.prompts("source_id = ?", [source.id]):
-            if prompt.armed_at is None and (
-                prompt.state in UNSENT_PROMPTS or prompt.state is PromptState.FAILED
-            ):
-                journal.drop("prompts", prompt.id)
-
     def _back(self, key: Key, source_id: int) -> None:
         self.missing.discard(key)
         self.ctx.journal.change("sources", source_id, missing_since=None, updated_at=self.ctx.wall)
@@ -247,20 +232,12 @@ class Intake:
 
     def moved_from(self, source: Source, content: str, *, inode: int, mtime_ns: int) -> Source | None:
         """If `source`, new here, is one that is gone from elsewhere: join them, and return the old one at its new place."""
-        wall = self.ctx.wall
-        recent = wall - max(_SAME_MOVE, 2 * self.ctx.settings.timing.rescan_seconds)
-        for old in self._lost(source.kind, content):
-            here = old.missing_since is None or old.missing_since >= recent
-            if here or old.inode == inode or (mtime_ns and old.mtime_ns == mtime_ns):
+        recent = self.ctx.wall - max(_SAME_MOVE, 2 * self.ctx.settings.timing.rescan_seconds)
+        lost = lost_sources(self.ctx.journal, source.kind, content, watched=list(self.ctx.watches))
+        for old in lost:
+            if is_move(old, recent=recent, inode=inode, mtime_ns=mtime_ns):
                 return self._join(old, source)
         return None
-
-    def _lost(self, kind: str, content: str) -> list[Source]:
-        """Sources with this content that are gone, or lie in a root that is no longer watched."""
-        watched = list(self.ctx.watches)
-        marks = ",".join("?" * len(watched))
-        where = f"kind = ? AND content = ? AND content != '' AND (missing_since IS NOT NULL OR root NOT IN ({marks}))"
-        return self.ctx.journal.sources(where, [kind, content, *watched])
 
     def _join(self, old: Source, new: Source) -> Source:
         journal = self.ctx.journal

@@ -1,25 +1,22 @@
-"""From prompt files to orders for pictures: which requests a file asks for, and whether each can be sent now."""
+"""From prompt files to orders for pictures: which requests a file asks for, and where each one stands until it is sent."""
 
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from astria_sync import parameters, promptfile, scan
+from astria_sync import promptfile, scan
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import UNSENT_PROMPTS, Event, PromptState
 from astria_sync.core.model import FileSight, Prompt, Source
 from astria_sync.core.naming import output_folder, safe_component
-from astria_sync.core.references import Index, Subject, resolve
 from astria_sync.errors import FileProblem
-from astria_sync.folders import TuneFiles, parent
+from astria_sync.folders import parent
 from astria_sync.intake import Intake
+from astria_sync.judging import Judge, Ready
 from astria_sync.promptfile import PromptFile, PromptRequest
-from astria_sync.tunefile import TuneSettings
-from astria_sync.validate import nearest
+from astria_sync.subjects import Subjects
 
 # Rows of one burst: a file dropped with hundreds of others must not slip out before the others are seen.
 BURST_SECONDS = 600.0
@@ -27,35 +24,14 @@ _HERE = "source_id IN (SELECT id FROM sources WHERE missing_since IS NULL)"
 HELD = "more than {limit} new prompts at one go; `astria-sync approve` lets them go"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ready:
-    """A request that can go out as it is."""
-
-    target: int
-    model: str
-    text: str
-    params: Mapping[str, Any]
-    files: tuple[tuple[str, str], ...]  # form parameter, path
-    num_images: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Blocked:
-    """One that cannot: it waits for folders (`needs`), or the person must change something (`problem`)."""
-
-    needs: tuple[str, ...] = ()
-    reason: str = ""
-    problem: str = ""
-
-
 @dataclass(kw_only=True)
 class Prompting:
     """Owns the rows of `prompts` until they are sent."""
 
     ctx: Context
-    files: TuneFiles
     intake: Intake
-    _index: Index | None = field(default=None, init=False)
+    subjects: Subjects
+    judge: Judge
     _changed: set[str] = field(default_factory=set, init=False)  # folded names whose folder or tune changed
 
     _again: bool = field(default=False, init=False)
@@ -175,141 +151,9 @@ class Prompting:
             journal.move_prompt(prompt, Event.WAITS, wall, reason=found.reason)
         return None
 
-    def judge(self, prompt: Prompt) -> Ready | Blocked:
-        """The request as it would be sent now, or what stands in its way. Changes nothing."""
-        source = self.ctx.journal.source(prompt.source_id)
-        request = PromptRequest(fingerprint=prompt.fingerprint, variant=prompt.variant, **prompt.request)
-        try:
-            settings = self.files.merged(source.root, parent(source.path))
-        except FileProblem as error:
-            return Blocked(problem=error.problems[0])
-        subject = self._subject(source)
-        target = self._target(request, settings, subject)
-        if isinstance(target, Blocked):
-            return target
-        target_id, model, needed = target
-        resolution = resolve(request.text, subject=subject, index=self.index(), extra_needs=needed)
-        if resolution.problems:
-            return Blocked(problem=resolution.problems[0])
-        asked = parameters.overlay(settings.prompt, {**request.params, **request.files})
-        text = _text_to_check(request.text, resolution.text, subject)
-        if problems := parameters.limits(asked, text, model_name=model):
-            return Blocked(problem=problems[0])
-        plain, media = parameters.split_files(asked)
-        files: list[tuple[str, str]] = []
-        for name, written in ((name, path) for name, paths in media.items() for path in paths):
-            found = self._media(source, name, written)
-            if isinstance(found, Blocked):
-                return found
-            files.append((name, found))
-        if resolution.text is None:
-            return Blocked(needs=resolution.waits, reason="waits for " + ", ".join(resolution.reasons))
-        if target_id is None:
-            return Blocked(needs=(subject.name if subject else "",), reason="its tune is not there yet")
-        return Ready(
-            target=target_id,
-            model=model,
-            text=resolution.text,
-            params={**plain, **request.extra},
-            files=tuple(files),
-            num_images=int(plain.get("num_images") or 1),
-        )
-
-    def _subject(self, source: Source) -> Subject | None:
-        """The image folder that the prompt lies in."""
-        folder = self.ctx.journal.source_at(source.root, parent(source.path), "folder")
-        if folder is None or folder.missing_since is not None:
-            return None
-        return self._as_subject(folder) if folder.is_image_folder or not folder.stamp else None
-
-    def _target(
-        self, request: PromptRequest, settings: TuneSettings, subject: Subject | None
-    ) -> tuple[int | None, str, tuple[Subject, ...]] | Blocked:
-        """Where it is sent: the tune id, the model's name for the limits, the folders that must be ready for it."""
-        models = self.ctx.settings.models
-        wanted = request.model or settings.prompt_model
-        if wanted is None and subject is not None:
-            if not subject.is_reference:
-                return subject.tune_id, "", (subject,)
-            wanted = str(self._base_of(subject))
-        elif wanted is None:
-            wanted = models.default
-        if (known := models.id_of(wanted)) is not None:
-            return known, models.name_of(known) or "", ()
-        found = self.index().find(wanted)
-        if len(found) > 1:
-            places = ", ".join(sorted(one.path for one in found))
-            return Blocked(
-                problem=f"model: {wanted} fits {len(found)} folders ({places}); say which by its path."
-            )
-        if not found:
-            return Blocked(problem=self._unknown_model(wanted))
-        if found[0].is_reference:
-            return Blocked(
-                problem=f"model: {wanted} is a reference ({found[0].model_type}), not a checkpoint; "
-                f"mention it in the text as <{wanted}> and name a model, or none."
-            )
-        return found[0].tune_id, "", (found[0],)
-
-    def _unknown_model(self, wanted: str) -> str:
-        names = sorted({*self.ctx.settings.models.ids, *(one.name for one in self._subjects())})
-        near = nearest(wanted, names)
-        meant = f"did you mean {near}?" if near else f"known are {', '.join(names[:12])}."
-        return f"model: {wanted} is no model's name, no tune id and no image folder; {meant}"
-
-    def _base_of(self, subject: Subject) -> int | str:
-        tune = self.ctx.journal.current_tune(subject.key)
-        models = self.ctx.settings.models
-        base = tune.base_tune_id if tune and tune.base_tune_id else None
-        return base if base is not None else models.default
-
-    def _media(self, source: Source, name: str, written: str) -> str | Blocked:
-        """A file that goes along: beside the prompt, inside the root, and there."""
-        root = os.path.realpath(source.root)
-        path = source.location.parent / written
-        real = os.path.realpath(path)
-        if Path(written).is_absolute() or not real.startswith(root + os.sep):
-            return Blocked(
-                problem=f"{name}: {written} lies outside the watched folder; put it inside, or give a URL."
-            )
-        if not os.path.isfile(real):
-            return Blocked(
-                problem=f"{name}: {written} is not there; put the file beside the prompt, or correct its name."
-            )
-        return real
-
-    # Folders by name
-
-    def index(self) -> Index:
-        """All image folders, for looking names up."""
-        if self._index is None:
-            self._index = Index(self._subjects())
-        return self._index
-
-    def _subjects(self) -> list[Subject]:
-        rows = self.ctx.journal.sources(
-            "kind = 'folder' AND missing_since IS NULL AND (is_image_folder = 1 OR stamp = '')"
-        )
-        return [self._as_subject(row) for row in rows]
-
-    def _as_subject(self, folder: Source) -> Subject:
-        tune = self.ctx.journal.current_tune(folder.id)
-        return Subject(
-            key=folder.id,
-            root=folder.root,
-            path=folder.path,
-            tune_id=tune.remote_id if tune else None,
-            ready=tune is not None and tune.state == "ready",
-            model_type=tune.model_type
-            if tune and tune.bound_at
-            else folder.settings.get("model_type", "faceid"),
-            class_noun=tune.class_noun if tune and tune.bound_at else folder.settings.get("name") or "",
-            state=tune.state if tune else "settling",
-        )
-
     def folders_changed(self, *names: str) -> None:
         """A folder appeared, went, or its tune moved on: prompts that wait for it are looked at again."""
-        self._index = None
+        self.subjects.forget()
         self._again = True
         self._changed.update(_fold_last(name) for name in names)
 
@@ -364,15 +208,6 @@ class Prompting:
 def _fold_last(name: str) -> str:
     """What a wait is found by: the last part of a name or path, folded."""
     return name.rstrip("/").rpartition("/")[2].casefold()
-
-
-def _text_to_check(written: str, resolved: str | None, subject: Subject | None) -> str:
-    """The text for the limits: as sent, or as written while a mention is open; a mention put in front is no text."""
-    if not written.strip():
-        return ""
-    if resolved is not None:
-        return resolved
-    return written.replace("<1>", subject.name) if subject and subject.is_reference else written
 
 
 def _read_still(path: Path, sight: FileSight) -> bytes | None:

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from astria_sync.context import Context
-from astria_sync.core import gates, work
+from astria_sync.core import work
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Source, Tune
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, created_id, judge_create, message, the_object
 from astria_sync.core.wire import form, read_prompt, read_tune
-from astria_sync.following import Following, why
-from astria_sync.prompting import Prompting, Ready
+from astria_sync.doors import Doors, why
+from astria_sync.following import Following
+from astria_sync.judging import Ready
+from astria_sync.prompting import Prompting
+from astria_sync.reconciling import Reconciling
 from astria_sync.tuning import Tuning
 
 log = logging.getLogger("astria_sync")
@@ -35,6 +38,8 @@ class Sending:
     tuning: Tuning
     prompting: Prompting
     following: Following
+    reconciling: Reconciling
+    doors: Doors
     paused: bool = field(default=False)
 
     # Sending
@@ -56,7 +61,7 @@ class Sending:
                 continue
             if "id" in tune.params:
                 self._use(tune)
-            elif self.ctx.free(work.Lane.UPLOADS) and self.following.surveyed("tune", tune.workspace):
+            elif self.ctx.free(work.Lane.UPLOADS) and self.reconciling.surveyed("tune", tune.workspace):
                 self._arm_tune(tune, source)
 
     def _use(self, tune: Tune) -> None:
@@ -73,7 +78,7 @@ class Sending:
         twin = "state IN ('uploading', 'unsure') AND title = ? AND workspace = ?"
         if journal.tunes(twin, [tune.title, tune.workspace]):
             return
-        if self.following.adopt_tune(tune, source):
+        if self.reconciling.adopt_tune(tune, source):
             return
         tune = journal.move_tune(
             tune,
@@ -107,7 +112,7 @@ class Sending:
             if source.root not in self.ctx.walked or source.missing_since is not None:
                 continue
             workspace = self.ctx.workspace(source.root)
-            if self.following.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):
+            if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):
                 self._arm_prompt(self.ctx.journal.prompt(prompt.id), source, ready, workspace)
 
     def _arm_prompt(self, prompt: Prompt, source: Source, ready: Ready, workspace: str) -> None:
@@ -127,7 +132,7 @@ class Sending:
                 "num_images": ready.num_images,
                 "watermark": journal.mark("prompt", workspace),
             }
-            if self.following.adopt_prompt(prompt, source, fixed, own_seed=seed is not None):
+            if self.reconciling.adopt_prompt(prompt, source, fixed, own_seed=seed is not None):
                 return
         else:
             fixed = {}
@@ -170,7 +175,7 @@ class Sending:
             self._not_now(row, verdict, result)
 
     def _created(self, row: Tune | Prompt, answer: Answer) -> None:
-        self.ctx.open_gate(gates.NETWORK, gates.AUTH, gates.SLOW)
+        self.doors.seen_open()
         remote_id = created_id(answer.body) or 0
         kind = "tune" if isinstance(row, Tune) else "prompt"
         if remote_id <= (row.watermark or 0) or self.following.owner(kind, remote_id) is not None:
@@ -202,7 +207,7 @@ class Sending:
         if isinstance(result, NoAnswer) and result.changed:
             self._files_changed(row)
         else:
-            self.following.close_for(verdict, result)
+            self.doors.close_for(verdict, result)
 
     def _files_changed(self, row: Tune | Prompt) -> None:
         source = self.ctx.journal.source(row.source_id)

@@ -14,7 +14,7 @@ from astria_sync import config
 from astria_sync.api import Api
 from astria_sync.clock import Clock, SystemClock
 from astria_sync.commands import Commands
-from astria_sync.context import Context
+from astria_sync.context import Context, roots_of
 from astria_sync.control import ControlServer
 from astria_sync.core import gates
 from astria_sync.core.model import Stop, Tick
@@ -23,7 +23,6 @@ from astria_sync.engine import Engine
 from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised
 from astria_sync.journal import Journal, open_journal
 from astria_sync.lock import RootLocks, StateLock
-from astria_sync.scan import Root
 from astria_sync.schedule import Schedule, jumped
 from astria_sync.secrets import find_token
 from astria_sync.settings import Settings
@@ -36,15 +35,6 @@ log = logging.getLogger("astria_sync")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DISK_THREADS: Final = 2
 _POLLED_RESCAN: Final = 30.0  # seconds between full looks at a root that reports no changes
-
-
-def roots_of(settings: Settings) -> dict[str, Root]:
-    """The watched roots, by path, as the scan wants them."""
-    outputs = [str(watch.output) for watch in settings.watch]
-    return {
-        str(watch.path): Root(path=str(watch.path), outputs=outputs, ignore=watch.ignore)
-        for watch in settings.watch
-    }
 
 
 def remove_file(path: Path) -> None:

@@ -1,0 +1,74 @@
+"""What closes and opens the doors (core/gates.py): results that speak of the network, the token, the balance, the pace."""
+
+from dataclasses import dataclass
+
+from astria_sync.context import Context
+from astria_sync.core import gates, work
+from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
+
+
+@dataclass(kw_only=True)
+class Doors:
+    """Closes doors for what results tell of, and knocks until they open."""
+
+    ctx: Context
+
+    def plan(self) -> None:
+        """Knock where it is time to."""
+        if self.ctx.gates.probe_due(self.ctx.now):
+            self.ctx.start("probe", work.Probe())
+
+    def seen_open(self) -> None:
+        """Astria answered as it should: the network is there, the token good, the pace right."""
+        self.ctx.open_gate(gates.NETWORK, gates.AUTH, gates.SLOW)
+
+    def close_for(self, verdict: Verdict, result: Answer | NoAnswer) -> None:
+        """Close the door that a result tells of."""
+        if verdict is Verdict.OFFLINE:
+            self.ctx.close_gate(
+                gates.NETWORK, f"No connection to Astria ({why(result)}); work goes on when it is back."
+            )
+        elif verdict is Verdict.UNAUTHORISED and isinstance(result, Answer):
+            self.ctx.close_gate(
+                gates.AUTH,
+                f"Astria does not accept the token ({message(result)}); put a valid one in its place.",
+            )
+        elif verdict is Verdict.NO_BALANCE and isinstance(result, Answer):
+            self.ctx.close_gate(
+                gates.BALANCE,
+                f"Astria: {message(result)} - top up the balance; prompts rest until it is there, or until "
+                "`astria-sync retry`.",
+            )
+        elif verdict is Verdict.LATER:
+            after = result.retry_after if isinstance(result, Answer) else None
+            self.ctx.close_gate(gates.SLOW, "Astria asks to slow down.", after)
+
+    def probed(self, result: Answer | NoAnswer) -> None:
+        """`GET /users` was asked: which doors does it open?"""
+        verdict = judge_read(result)
+        if isinstance(result, NoAnswer) or verdict is Verdict.UNAUTHORISED:
+            self.close_for(verdict, result)
+            return
+        self.ctx.open_gate(gates.NETWORK, gates.AUTH)
+        balance = (the_object(result.body) or {}).get("usd_balance_mc")
+        if gates.BALANCE in self.ctx.gates.closed:
+            before = self.ctx.journal.get("balance_at_402")
+            if isinstance(balance, int) and before is not None and balance > max(before, 0):
+                self.ctx.open_gate(gates.BALANCE)
+                self.ctx.journal.put("balance_at_402", None)
+            else:
+                self.ctx.journal.put("balance_at_402", balance if before is None else before)
+                self.ctx.close_gate(gates.BALANCE, self.ctx.gates.closed[gates.BALANCE].reason)
+        if isinstance(balance, int):
+            self.ctx.journal.put("balance_mc", balance)
+
+
+def why(result: Answer | NoAnswer) -> str:
+    """A clause for a person on a result that was no success."""
+    if isinstance(result, NoAnswer):
+        return result.why
+    return (
+        f"HTTP {result.status}: {message(result)}"
+        if not 200 <= result.status < 300
+        else "an answer that cannot be read"
+    )

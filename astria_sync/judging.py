@@ -1,0 +1,147 @@
+"""Can this request go out, and as what? Reads folders' settings and the disk; changes nothing."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astria_sync import parameters
+from astria_sync.context import Context
+from astria_sync.core.model import Prompt, Source
+from astria_sync.core.references import Subject, resolve
+from astria_sync.errors import FileProblem
+from astria_sync.folders import TuneFiles, parent
+from astria_sync.promptfile import PromptRequest
+from astria_sync.subjects import Subjects
+from astria_sync.tunefile import TuneSettings
+from astria_sync.validate import nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A request that can go out as it is."""
+
+    target: int
+    model: str
+    text: str
+    params: Mapping[str, Any]
+    files: tuple[tuple[str, str], ...]  # form parameter, path
+    num_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocked:
+    """One that cannot: it waits for folders (`needs`), or the person must change something (`problem`)."""
+
+    needs: tuple[str, ...] = ()
+    reason: str = ""
+    problem: str = ""
+
+
+@dataclass(kw_only=True)
+class Judge:
+    """Decides on one request at a time."""
+
+    ctx: Context
+    files: TuneFiles
+    subjects: Subjects
+
+    def __call__(self, prompt: Prompt) -> Ready | Blocked:
+        """The request as it would be sent now, or what stands in its way. Changes nothing."""
+        source = self.ctx.journal.source(prompt.source_id)
+        request = PromptRequest(fingerprint=prompt.fingerprint, variant=prompt.variant, **prompt.request)
+        try:
+            settings = self.files.merged(source.root, parent(source.path))
+        except FileProblem as error:
+            return Blocked(problem=error.problems[0])
+        subject = self.subjects.of(source)
+        target = self._target(request, settings, subject)
+        if isinstance(target, Blocked):
+            return target
+        target_id, model, needed = target
+        resolution = resolve(request.text, subject=subject, index=self.subjects.index(), extra_needs=needed)
+        if resolution.problems:
+            return Blocked(problem=resolution.problems[0])
+        asked = parameters.overlay(settings.prompt, {**request.params, **request.files})
+        text = _text_to_check(request.text, resolution.text, subject)
+        if problems := parameters.limits(asked, text, model_name=model):
+            return Blocked(problem=problems[0])
+        plain, media = parameters.split_files(asked)
+        files: list[tuple[str, str]] = []
+        for name, written in ((name, path) for name, paths in media.items() for path in paths):
+            found = self._media(source, name, written)
+            if isinstance(found, Blocked):
+                return found
+            files.append((name, found))
+        if resolution.text is None:
+            return Blocked(needs=resolution.waits, reason="waits for " + ", ".join(resolution.reasons))
+        if target_id is None:
+            return Blocked(needs=(subject.name if subject else "",), reason="its tune is not there yet")
+        return Ready(
+            target=target_id,
+            model=model,
+            text=resolution.text,
+            params={**plain, **request.extra},
+            files=tuple(files),
+            num_images=int(plain.get("num_images") or 1),
+        )
+
+    def _target(
+        self, request: PromptRequest, settings: TuneSettings, subject: Subject | None
+    ) -> tuple[int | None, str, tuple[Subject, ...]] | Blocked:
+        """Where it is sent: the tune id, the model's name for the limits, the folders that must be ready for it."""
+        models = self.ctx.settings.models
+        wanted = request.model or settings.prompt_model
+        if wanted is None and subject is not None:
+            if not subject.is_reference:
+                return subject.tune_id, "", (subject,)
+            wanted = str(self.subjects.base_of(subject))
+        elif wanted is None:
+            wanted = models.default
+        if (known := models.id_of(wanted)) is not None:
+            return known, models.name_of(known) or "", ()
+        found = self.subjects.index().find(wanted)
+        if len(found) > 1:
+            places = ", ".join(sorted(one.path for one in found))
+            return Blocked(
+                problem=f"model: {wanted} fits {len(found)} folders ({places}); say which by its path."
+            )
+        if not found:
+            return Blocked(problem=self._unknown_model(wanted))
+        if found[0].is_reference:
+            return Blocked(
+                problem=f"model: {wanted} is a reference ({found[0].model_type}), not a checkpoint; "
+                f"mention it in the text as <{wanted}> and name a model, or none."
+            )
+        return found[0].tune_id, "", (found[0],)
+
+    def _unknown_model(self, wanted: str) -> str:
+        names = sorted({*self.ctx.settings.models.ids, *(one.name for one in self.subjects.all())})
+        near = nearest(wanted, names)
+        meant = f"did you mean {near}?" if near else f"known are {', '.join(names[:12])}."
+        return f"model: {wanted} is no model's name, no tune id and no image folder; {meant}"
+
+    def _media(self, source: Source, name: str, written: str) -> str | Blocked:
+        """A file that goes along: beside the prompt, inside the root, and there."""
+        root = os.path.realpath(source.root)
+        path = source.location.parent / written
+        real = os.path.realpath(path)
+        if Path(written).is_absolute() or not real.startswith(root + os.sep):
+            return Blocked(
+                problem=f"{name}: {written} lies outside the watched folder; put it inside, or give a URL."
+            )
+        if not os.path.isfile(real):
+            return Blocked(
+                problem=f"{name}: {written} is not there; put the file beside the prompt, or correct its name."
+            )
+        return real
+
+
+def _text_to_check(written: str, resolved: str | None, subject: Subject | None) -> str:
+    """The text for the limits: as sent, or as written while a mention is open; a mention put in front is no text."""
+    if not written.strip():
+        return ""
+    if resolved is not None:
+        return resolved
+    return written.replace("<1>", subject.name) if subject and subject.is_reference else written

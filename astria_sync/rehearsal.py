@@ -1,0 +1,232 @@
+"""`plan`: the real engine over a copy of the state in memory, with nothing that reaches the network.
+
+What it would arm is what it would send; nothing is written, neither to the state nor beside the files.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astria_sync import scan
+from astria_sync.context import Context, roots_of
+from astria_sync.core import work
+from astria_sync.core.lifecycle import UNSENT_TUNES, Event, PromptState, TuneState
+from astria_sync.core.model import Outcome, Prompt, Source, Tune
+from astria_sync.core.wire import form
+from astria_sync.engine import Engine
+from astria_sync.journal import Journal, adopt, open_journal
+from astria_sync.judging import Ready
+from astria_sync.settings import Settings
+from astria_sync.tasks import read_folder
+
+_STAND_IN = 9_000_000_000  # ids of tunes that would be made, to show prompts that will use them
+_TO_COME = "<id of the new tune>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One request that would be sent, or would not, and why."""
+
+    kind: str  # "tune" or "prompt"
+    path: str
+    root: str
+    state: str  # new, waiting, held, failed
+    method_path: str
+    fields: list[tuple[str, str]]
+    uploads: list[str]
+    reason: str
+    estimate_usd: float | None  # None: not known
+
+
+class _Clock:
+    """Stands still, so that what settles does so at once and no deadline passes."""
+
+    def __init__(self, wall: float) -> None:
+        self._wall = wall
+
+    def now(self) -> float:
+        return self._wall
+
+    def wall(self) -> float:
+        return self._wall
+
+
+class _DiskOnly:
+    """A pool that looks at the disk at once, and drops whatever would go out."""
+
+    def __init__(self, roots: dict[str, scan.Root]) -> None:
+        self._roots = roots
+        self.done: list[Outcome] = []
+
+    def submit(self, piece: Any) -> None:
+        root = self._roots.get(getattr(piece, "root", ""))
+        if isinstance(piece, work.Walk) and root:
+            self.done.append(
+                Outcome(work=piece, result=scan.look(root, piece.scope, recursive=piece.recursive))
+            )
+        elif isinstance(piece, work.ReadFolder) and root:
+            try:
+                self.done.append(Outcome(work=piece, result=read_folder(root, piece.path)))
+            except OSError as error:
+                self.done.append(Outcome(work=piece, failure=error))
+
+    def close(self, *, wait: bool) -> None:
+        del wait
+
+
+def rehearse(settings: Settings, *, wall: float) -> list[Planned]:
+    """What the daemon would do now, in the order of its journal. Raises OSError or StateError as opening the state does."""
+    journal = _copy(settings.state, wall)
+    try:
+        engine = _look(settings, journal, wall)
+        return [*_tunes(engine), *_prompts(engine)]
+    finally:
+        journal.close()
+
+
+def _copy(state: Path, wall: float) -> Journal:
+    if not state.exists():
+        return open_journal(None, now=wall)
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    disk = sqlite3.connect(f"{state.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        disk.backup(memory)
+    finally:
+        disk.close()
+    return Journal(adopt(memory, state))
+
+
+def _look(settings: Settings, journal: Journal, wall: float) -> Engine:
+    pool = _DiskOnly(roots_of(settings))
+    ctx = Context(
+        journal=journal,
+        clock=_Clock(wall),
+        settings=settings,
+        write_file=lambda _path, _data: None,
+        remove_file=lambda _path: None,
+    )
+    engine = Engine(ctx, pool)
+    engine.intake.settling.seconds = 0.0
+    # What would be sent is read off the journal, so nothing is armed.
+    with journal.transaction():
+        journal.put("paused", True)
+    engine.start()
+    while pool.done:
+        engine.step(pool.done.pop(0))
+    return engine
+
+
+def _tunes(engine: Engine) -> list[Planned]:
+    """Tunes that would be made, or not; those get an id to stand in for the one they will have, for the prompts."""
+    planned: list[Planned] = []
+    journal = engine.ctx.journal
+    rows = journal.tunes("current = 1 AND state IN ('settling', 'queued', 'failed') ORDER BY id")
+    for tune in rows:
+        source = journal.source(tune.source_id)
+        if source.missing_since is not None:
+            continue
+        planned.append(_planned_tune(engine, tune, source))
+        if tune.state in UNSENT_TUNES and tune.state is TuneState.QUEUED:
+            with journal.transaction():
+                bound = journal.move_tune(
+                    tune, Event.BOUND, engine.ctx.wall, remote_id=_STAND_IN + tune.id, bound_at=0.0
+                )
+                journal.move_tune(bound, Event.TRAINED, engine.ctx.wall)
+    engine.prompting.folders_changed()
+    return planned
+
+
+def _planned_tune(engine: Engine, tune: Tune, source: Source) -> Planned:
+    own = "id" in tune.params
+    contents = scan.contents(roots_of(engine.ctx.settings)[source.root], source.path)
+    new = tune.state is not TuneState.FAILED
+    return Planned(
+        kind="tune",
+        path=source.path,
+        root=source.root,
+        state="new" if new else "failed",
+        method_path=f"GET /tunes/{tune.params['id']}" if own else "POST /tunes",
+        fields=[] if own else list(form("tune", tune.params)),
+        uploads=[] if own or not new else [*contents.pictures, *contents.captions],
+        reason=_reason(tune.reason, tune.error),
+        estimate_usd=0.0 if own else _estimate(engine, "tunes", "model_type", tune.model_type, 1),
+    )
+
+
+def _prompts(engine: Engine) -> list[Planned]:
+    journal = engine.ctx.journal
+    wanted = "state IN ('settling', 'waiting', 'held', 'queued', 'failed') ORDER BY id"
+    planned: list[Planned] = []
+    for prompt in journal.prompts(wanted):
+        source = journal.source(prompt.source_id)
+        if source.missing_since is None:
+            planned.append(_planned_prompt(engine, prompt, source))
+    return planned
+
+
+def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
+    sent_before = prompt.armed_at is not None
+    found = engine.judge(prompt) if prompt.fingerprint and not sent_before else None
+    shown: Sequence[tuple[str, str]] = ()
+    uploads: list[str] = []
+    state, reason, target, estimate = (
+        _state(prompt),
+        _reason(prompt.reason, prompt.error),
+        str(prompt.target or "…"),
+        None,
+    )
+    if isinstance(found, Ready):
+        state = "held" if prompt.state is PromptState.HELD else "new"
+        reason = prompt.reason if state == "held" else ""
+        shown = [
+            ("prompt[text]", found.text),
+            *form("prompt", {**found.params, "seed": found.params.get("seed", "random")}),
+        ]
+        uploads = [f"prompt[{name}]={path}" for name, path in found.files]
+        target = str(found.target)
+        estimate = _estimate(engine, "prompts", "target", found.target, found.num_images)
+    return Planned(
+        kind="prompt",
+        path=source.path,
+        root=source.root,
+        state=state,
+        method_path=f"POST /tunes/{_shown(target)}/prompts",
+        fields=[(name, _shown(value)) for name, value in shown],
+        uploads=uploads,
+        reason=reason,
+        estimate_usd=estimate,
+    )
+
+
+def _state(prompt: Prompt) -> str:
+    return {PromptState.FAILED: "failed", PromptState.HELD: "held", PromptState.WAITING: "waiting"}.get(
+        prompt.state, "new"
+    )
+
+
+def _shown(text: str) -> str:
+    """Stand-in ids, as what they are."""
+    start = str(_STAND_IN)[:4]
+    words = text.split(start)
+    if len(words) == 1:
+        return text
+    return words[0] + "".join(
+        _TO_COME + word.lstrip("0123456789") if word[:6].isdigit() else start + word for word in words[1:]
+    )
+
+
+def _reason(reason: str, error: str) -> str:
+    return f"{reason}: {error}" if reason and error else reason or error
+
+
+def _estimate(engine: Engine, table: str, column: str, value: Any, images: int) -> float | None:
+    """What the same cost lately; None where nothing like it was bought yet."""
+    per = "num_images" if table == "prompts" else "1"
+    row = engine.ctx.journal.value(
+        f"SELECT avg(1.0 * cost / images) FROM (SELECT cost_mc AS cost, {per} AS images FROM {table} "
+        f"WHERE {column} = ? AND bound_at IS NOT NULL AND cost_mc > 0 ORDER BY id DESC LIMIT 20)",
+        [value],
+    )
+    return None if row is None else round(row * images / 100_000, 5)

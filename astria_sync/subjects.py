@@ -1,0 +1,62 @@
+"""Image folders and their tunes, as mentions and prompts see them."""
+
+from dataclasses import dataclass, field
+
+from astria_sync.context import Context
+from astria_sync.core.model import Source
+from astria_sync.core.references import Index, Subject
+from astria_sync.folders import parent
+
+
+@dataclass(kw_only=True)
+class Subjects:
+    """Looks folders up by name; the index is built once and forgotten when a folder or tune changes."""
+
+    ctx: Context
+    _index: Index | None = field(default=None, init=False)
+
+    def index(self) -> Index:
+        """All image folders, for looking names up."""
+        if self._index is None:
+            self._index = Index(self.all())
+        return self._index
+
+    def all(self) -> list[Subject]:
+        """Every image folder that is there."""
+        rows = self.ctx.journal.sources(
+            "kind = 'folder' AND missing_since IS NULL AND (is_image_folder = 1 OR stamp = '')"
+        )
+        return [self._as_subject(row) for row in rows]
+
+    def _as_subject(self, folder: Source) -> Subject:
+        tune = self.ctx.journal.current_tune(folder.id)
+        return Subject(
+            key=folder.id,
+            root=folder.root,
+            path=folder.path,
+            tune_id=tune.remote_id if tune else None,
+            ready=tune is not None and tune.state == "ready",
+            model_type=tune.model_type
+            if tune and tune.bound_at
+            else folder.settings.get("model_type", "faceid"),
+            class_noun=tune.class_noun if tune and tune.bound_at else folder.settings.get("name") or "",
+            state=tune.state if tune else "settling",
+        )
+
+    def forget(self) -> None:
+        """Something about folders or tunes changed."""
+        self._index = None
+
+    def of(self, source: Source) -> Subject | None:
+        """The image folder that the prompt lies in."""
+        folder = self.ctx.journal.source_at(source.root, parent(source.path), "folder")
+        if folder is None or folder.missing_since is not None:
+            return None
+        return self._as_subject(folder) if folder.is_image_folder or not folder.stamp else None
+
+    def base_of(self, subject: Subject) -> int | str:
+        """Where prompts of a reference folder go: the tune id or name of the model that it was made for."""
+        tune = self.ctx.journal.current_tune(subject.key)
+        models = self.ctx.settings.models
+        base = tune.base_tune_id if tune and tune.base_tune_id else None
+        return base if base is not None else models.default
