@@ -126,7 +126,7 @@ class Astria:
     def handle(self, request: Request, fault: Fault | None = None) -> Response:
         """Answer one request, under that fault if there is one, and write it all down.
 
-        Of a fault only what concerns the work happens here (status, garbage, stale); resets, waits and cuts are for
+        The caller asks `faults.take` first. Of a fault only what concerns the work happens here (status, garbage, stale); resets, waits and cuts are for
         whoever carries the response.
         """
         with self._lock:
@@ -213,4 +213,6 @@ def _said(fault: Fault) -> Response:
         return Response(headers={"content-type": "application/json"}, body=(body or GARBAGE).encode())
     headers = {"content-type": "application/json", **{name.lower(): text for name, text in fault.headers}}
     told = body if body is not None else f'{{"error": "Simulated {fault.status}"}}'
+    # These two have no body by definition, and the server below insists on it.
+    told = "" if fault.status in {204, 304} else told
     return Response(status=fault.status, headers=headers, body=told.encode())

@@ -117,6 +117,9 @@ def run(world: World, call: Call, key: str) -> Response:
         made = _order(world, call, pack, chosen, subjects, given, order)
         answer = {"order": {"id": order, "tune_ids": [tune.id for tune in subjects]}}
         return Response.of(answer | {"prompt_ids": [prompt.id for prompt in made]}, status=201)
+    existing = tunes.same_title(world, call, given)
+    if existing is not None:
+        return Response.of(tunes.view(world, existing, call.now), status=201)
     classes = {template.name for template in pack.templates}
     if given.get("name") not in classes:
         raise RefusedError(422, {"name": [f"is not supported by this pack ({', '.join(sorted(classes))})"]})

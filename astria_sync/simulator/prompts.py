@@ -170,10 +170,8 @@ def _add(world: World, call: Call, tune: Tune, params: dict[str, Any], home: int
         params=params,
     )
     world.pictures.update({path: (prompt, n) for n, path in enumerate(prompt.pictures)})
-    facts = {key: params.get(key) for key in ("text", "seed", "num_images", "aspect_ratio")}
-    world.ledger.note_created(
-        "prompt", id_, call.now, facts | {"tune_id": tune.id, "cost_mc": cost, "workspace_id": home}
-    )
+    facts = {"tune_id": tune.id, "cost_mc": cost, "workspace_id": home, "num_images": count}
+    world.ledger.note_created("prompt", id_, call.now, {"seed": None, **params, **facts})
     return world.prompts.add(prompt)
 
 

@@ -9,6 +9,7 @@ from astria_sync.simulator.records import Tune
 from astria_sync.simulator.world import truth
 
 RATIOS = ("1:1", "16:9", "9:16", "21:9", "9:21", "3:2", "2:3", "5:4", "4:5", "4:3", "3:4")
+ANY_RESOLUTION = ("1K", "2K", "4K")
 INTEGERS = (
     "num_images",
     "seed",
@@ -104,7 +105,7 @@ def problems(params: dict[str, Any], tune: Tune, root: int, visible: Callable[[i
         if params.get(name) is not None and not low <= params[name] <= high
     ]
     wrong += _text(params, root, visible)
-    wrong += _size(params, root)
+    wrong += _size(params, ANY_RESOLUTION if tune.free else catalog.RESOLUTIONS.get(root, ()))
     wrong += _inputs(params)
     if tune.is_reference and not tune.free:
         wrong.append(
@@ -129,11 +130,10 @@ def _text(params: dict[str, Any], root: int, visible: Callable[[int], bool]) -> 
     return wrong
 
 
-def _size(params: dict[str, Any], root: int) -> list[str]:
+def _size(params: dict[str, Any], allowed: tuple[str, ...]) -> list[str]:
     wrong = []
     if params.get("aspect_ratio") is not None and params["aspect_ratio"] not in RATIOS:
         wrong.append("Aspect ratio is not included in the list")
-    allowed = catalog.RESOLUTIONS.get(root, ())
     if params.get("resolution") is not None and params["resolution"] not in allowed:
         wrong.append(f"Resolution is not supported by this model ({', '.join(allowed) or 'none is'})")
     wrong += [

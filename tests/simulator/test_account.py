@@ -109,6 +109,16 @@ def test_a_pack_makes_a_tune_and_all_its_prompts(bench):
     assert bench.call("POST", "/p/261/tunes", {"tune[title]": "x", "tune[name]": "car"}, files).status == 422
 
 
+def test_with_idempotency_a_pack_makes_a_title_once(make_bench):
+    """The same order again gives the tune that is there and no further prompts."""
+    bench = make_bench(idempotency=True)
+    fields = {"tune[title]": "Jo", "tune[name]": "man"}
+    files = [("tune[images][]", Upload("1.jpg", "image/jpeg", b"\xff\xd8\xff"))]
+    first, second = (bench.call("POST", "/p/260/tunes", fields, files).json() for _ in range(2))
+    assert first["id"] == second["id"]
+    assert len(bench.ledger.created_prompts()) == 2
+
+
 @pytest.mark.parametrize(("prompt_ids", "count"), [(["501"], 1), (["501", "502"], 2), ([], 2)])
 def test_a_pack_runs_in_part(bench, prompt_ids, count):
     """tune[prompt_ids][] picks templates."""

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 from astria_sync.simulator import Fault, random_faults
@@ -52,6 +53,14 @@ def test_a_status_brings_its_body_and_headers(bench):
     fault = Fault(kind="status", status=429, body="slow", headers=(("Retry-After", "7"),))
     answer = bench.call("GET", "/tunes", fault=fault)
     assert (answer.status, answer.body, answer.headers["retry-after"]) == (429, b"slow", "7")
+
+
+@pytest.mark.parametrize("status", [204, 302, 304, 402, 418, 500, 503, 599])
+def test_any_status_can_be_answered(sim, status):
+    """The server carries whatever status a fault names, redirects with their Location."""
+    sim.faults.add(Fault(kind="status", status=status, headers=(("Location", "http://elsewhere.example/"),)))
+    answer = httpx.get(f"{sim.base_url}/users")
+    assert (answer.status_code, answer.headers["location"]) == (status, "http://elsewhere.example/")
 
 
 def test_stale_lists_show_an_earlier_time(bench):

@@ -139,7 +139,7 @@ def test_a_mock_tune_costs_nothing_nor_do_its_prompts(bench):
     """branch=fast is free from the training to the pictures."""
     before = bench.astria.balance_mc
     tune = bench.tune("mock", "", branch="fast")
-    prompt = bench.prompt("<1>", tune["id"])
+    prompt = bench.prompt("<1>", tune["id"], resolution="2K")
     assert (tune["cost_mc"], prompt["cost_mc"]) == (0, 0)
     assert bench.astria.balance_mc == before
 
