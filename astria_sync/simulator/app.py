@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
@@ -62,7 +63,9 @@ class Front:
             return
         if fault is not None and fault.kind == "cut":
             wire.cut_after(fault.cut_at)
-        await HttpResponse(response.body, response.status, dict(response.headers))(scope, receive, send)
+        # A server's Date and the times in its answers are of one clock, also when that was pushed ahead.
+        headers = {"date": formatdate(self.astria.clock(), usegmt=True), **response.headers}
+        await HttpResponse(response.body, response.status, headers)(scope, receive, send)
 
     async def _work(self, http: HttpRequest, body: bytes, fault: Fault | None) -> Response | None:
         """Get the answer, in the time that the fault takes; None if none is to come."""

@@ -34,10 +34,7 @@ class Listener(uvicorn.Server):
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup(sockets=[listening])
         ready()
-        while not stop.is_set():
-            await self.on_tick(0)  # keeps the Date header right
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 1.0)
+        await stop.wait()
         await self._end()
 
     async def _end(self) -> None:
@@ -141,6 +138,7 @@ class Simulator:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,
             proxy_headers=False,
             timeout_keep_alive=75,
         )

@@ -4,6 +4,8 @@ import contextlib
 import socket
 import threading
 import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -43,6 +45,16 @@ def test_a_prompt_goes_from_order_to_bytes(sim, client):
     assert [httpx.get(url).content for url in urls] == [sim.picture_bytes(url) for url in urls]
     assert all(url.startswith(sim.pictures_url) for url in urls)
     assert not any(entry.authorization for entry in sim.ledger.pictures_served())
+
+
+def test_the_date_header_is_of_the_clock_that_dates_objects(sim, client):
+    """After a push, Date and created_at are still one time."""
+    sim.advance(1_000_000)
+    answer = order(client)
+    told = parsedate_to_datetime(answer.headers["date"])
+    made = datetime.fromisoformat(answer.json()["created_at"])
+    assert abs((told - made).total_seconds()) < 5
+    assert answer.headers.get_list("date") == [answer.headers["date"]]
 
 
 def test_head_and_ranges_over_the_wire(sim, client):
