@@ -1,4 +1,9 @@
-"""A stand-in for Astria: the same calls, times, prices and failures, on this machine and for nothing."""
+"""A stand-in for Astria: the same calls, times, prices and failures, on this machine and for nothing.
+
+`with Simulator(Options(generate_seconds=30)) as sim:` runs it on two free ports of loopback until the block ends;
+`sim.advance(30)` lets time pass, `sim.faults.add(Fault(kind="cut", cut_at=100))` breaks the next answer, `sim.ledger`
+tells what really happened. `Astria(clock=…)` is the same service without any network.
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -110,7 +110,7 @@ def make(world: World, call: Call, given: dict[str, Any], **forced: Any) -> Tune
     cost = catalog.training_cost(model_type, branch)
     world.charge(cost)
     ready_at = call.now + (0.0 if model_type == "faceid" else world.options.train_seconds)
-    images = [world.keep(file, call.now) for file in files if not file.filename.endswith(".txt")]
+    images = [world.keep(file, call.now) for file in files if not file.filename.lower().endswith(".txt")]
     tune = Tune(
         id=world.new_id("tune"),
         workspace_id=call.home,
@@ -153,7 +153,7 @@ def _wrong(
     wrong: dict[str, list[str]] = {}
     if not str(given.get("title") or "").strip():
         wrong["title"] = ["can't be blank"]
-    pictures = [file for file in files if not file.filename.endswith(".txt")]
+    pictures = [file for file in files if not file.filename.lower().endswith(".txt")]
     bad = [file.filename for file in pictures if not bytes(file.data[:8]).startswith(MAGIC)]
     if not pictures and not urls:
         wrong["images"] = ["can't be blank"]
@@ -196,7 +196,7 @@ def update(world: World, call: Call, key: str) -> Response:
     except ValueError:
         raise RefusedError(422, {"characteristics": ["is not a JSON object"]}) from None
     tune.title = str(given.get("title", tune.title))
-    tune.name = given.get("name", tune.name)
+    tune.name = given.get("name", tune.name) or None
     tune.auto_extend = truth(given["auto_extend"]) if "auto_extend" in given else tune.auto_extend
     tune.updated_at = call.now
     return Response.of(view(world, tune, call.now))

@@ -118,6 +118,7 @@ def test_a_tune_can_be_changed_and_deleted(bench):
     fields = {"tune[title]": "new", "tune[characteristics]": '{"a": "b"}', "tune[auto_extend]": "true"}
     changed = bench.call("PATCH", path, fields).json()
     assert (changed["title"], changed["characteristics"], changed["auto_extend"]) == ("new", {"a": "b"}, True)
+    assert bench.call("PATCH", path, {"tune[name]": ""}).json()["name"] is None
     assert bench.call("PATCH", path, {"tune[title]": " "}).status == 422
     assert bench.call("DELETE", path).status == 200
     assert bench.call("GET", path).status == 404
