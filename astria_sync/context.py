@@ -5,10 +5,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from astria_sync.clock import Clock
-from astria_sync.core.gates import Gate, Gates
+from astria_sync.core.gates import AUTH, NETWORK, Gate, Gates
 from astria_sync.core.retry import backoff
 from astria_sync.core.work import Lane
 from astria_sync.journal import Journal
@@ -16,6 +16,8 @@ from astria_sync.scan import Root
 from astria_sync.settings import Settings, Watch
 
 log = logging.getLogger("astria_sync")
+
+_KNOCK: Final = 60.0  # seconds at most between looks whether the network is back or the token was renewed: people wait for it
 
 
 def roots_of(settings: Settings) -> dict[str, Root]:
@@ -107,6 +109,8 @@ class Context:
         """Shut a door and say why where `status` finds it."""
         strikes = self.gates.strike(name, self.now)
         delay = self.backoff(strikes) if wait is None else wait
+        if name in {NETWORK, AUTH}:
+            delay = min(delay, _KNOCK)
         self.gates.close(name, Gate(reason, self.now + delay))
         if self.journal.get(f"gate:{name}") != reason:
             self.journal.put(f"gate:{name}", reason)
@@ -120,6 +124,8 @@ class Context:
 
     def open_gate(self, *names: str) -> None:
         """Open doors that were closed."""
+        if NETWORK in names and NETWORK in self.gates.closed:
+            self.journal.hurry_images()
         self.gates.open(*names)
         for name in names:
             if self.journal.get(f"gate:{name}") is not None:

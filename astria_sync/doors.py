@@ -39,9 +39,9 @@ class Doors:
                 f"Astria: {message(result)} - top up the balance; prompts rest until it is there, or until "
                 "`astria-sync retry`.",
             )
-        elif verdict is Verdict.LATER:
-            after = result.retry_after if isinstance(result, Answer) else None
-            self.ctx.close_gate(gates.SLOW, "Astria asks to slow down.", after)
+        elif verdict is not Verdict.OK and isinstance(result, Answer):
+            asked = "asks to slow down" if result.status == 429 else f"has trouble ({why(result)})"
+            self.ctx.close_gate(gates.SLOW, f"Astria {asked}; work goes on in a while.", result.retry_after)
 
     def probed(self, result: Answer | NoAnswer) -> None:
         """`GET /users` was asked: which doors does it open?"""

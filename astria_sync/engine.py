@@ -147,6 +147,7 @@ class Engine:
 
     def _tick(self, tick: Tick) -> None:
         self._on_tick(tick)
+        self.fetching.unrecorded()
         if tick.what == "rescan":
             self.intake.rescan()
         elif tick.what == "rescan-polled":
@@ -160,7 +161,6 @@ class Engine:
         self.sending.paused = bool(self.ctx.journal.get("paused", False))
         self.intake.plan()
         self.prompting.plan()
-        self.fetching.unrecorded()
         self.fetching.plan()
         if not self.ctx.stopping:
             self.doors.plan()

@@ -20,6 +20,7 @@ log = logging.getLogger("astria_sync")
 _CLEAN_POLLS: Final = (
     3  # fewer pictures than asked for, and Astria says it is done: so often the list must not grow
 )
+_KEPT: Final = 30 * 86400.0  # seconds; Astria deletes pictures 30 days after they were made (astria-api.md)
 _PATIENCE: Final = 600.0  # seconds; the same where Astria does not say that it is done
 
 
@@ -36,12 +37,21 @@ class Fetching:
         journal, now = self.ctx.journal, self.ctx.now
         known = {image.n: image for image in journal.images("prompt_id = ?", [prompt.id])}
         listed = numbered(remote.images, {image.identity: n for n, image in known.items()})
+        deadline = (remote.created_at or self.ctx.wall) + _KEPT
         new = 0
         for n, (url, identity) in listed.items():
             image = known.get(n)
             if image is None:
                 new += 1
-                journal.add("images", prompt_id=prompt.id, n=n, url=url, identity=identity, next_at=now)
+                journal.add(
+                    "images",
+                    prompt_id=prompt.id,
+                    n=n,
+                    url=url,
+                    identity=identity,
+                    next_at=now,
+                    deadline=deadline,
+                )
             elif image.state == "wanted" and image.url != url:
                 journal.change("images", image.id, url=url, next_at=now)
         if prompt.state is PromptState.GENERATING or (new and prompt.state is PromptState.DONE):
@@ -70,9 +80,8 @@ class Fetching:
         busy = [key[1] for key in self.ctx.under_way if isinstance(key, tuple) and key[0] == "download"]
         marks = ",".join("?" * len(busy))
         rows = free and self.ctx.journal.images(
-            f"id IN (SELECT images.id FROM images JOIN prompts ON prompts.id = prompt_id "
-            f"WHERE images.state = 'wanted' AND images.next_at <= ? AND images.id NOT IN ({marks}) "
-            "ORDER BY prompts.bound_at LIMIT ?)",
+            "id IN (SELECT id FROM images INDEXED BY images_wanted "
+            f"WHERE state = 'wanted' AND next_at <= ? AND id NOT IN ({marks}) ORDER BY deadline LIMIT ?)",
             [self.ctx.now, *busy, free],
         )
         for image in rows or ():

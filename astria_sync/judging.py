@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from astria_sync import parameters
 from astria_sync.context import Context
@@ -16,6 +16,8 @@ from astria_sync.promptfile import PromptRequest
 from astria_sync.subjects import Subjects
 from astria_sync.tunefile import TuneSettings
 from astria_sync.validate import nearest
+
+_EACH: Final = "_each"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,10 @@ class Judge:
         """The request as it would be sent now, or what stands in its way. Changes nothing."""
         source = self.ctx.journal.source(prompt.source_id)
         request = PromptRequest(fingerprint=prompt.fingerprint, variant=prompt.variant, **prompt.request)
+        if _EACH in source.path.split("/")[:-1]:
+            return Blocked(
+                problem=f"{_EACH}/ folders are not available in this version yet; put the prompt into the folder it is for."
+            )
         try:
             settings = self.files.merged(source.root, parent(source.path))
         except FileProblem as error:

@@ -35,6 +35,7 @@ class Prompting:
     _changed: set[str] = field(default_factory=set, init=False)  # folded names whose folder or tune changed
 
     _again: bool = field(default=False, init=False)
+    _burst: bool = field(default=True, init=False)  # something was queued since it was last counted
     _waiting: bool = field(
         default=True, init=False
     )  # look at everything that waits, once (at the start, after commands)
@@ -129,6 +130,7 @@ class Prompting:
         found = self.judge(prompt)
         if isinstance(found, Ready):
             journal.set_waits(prompt.id, ())
+            self._burst = True
             if prompt.state is not PromptState.QUEUED:
                 journal.move_prompt(
                     prompt,
@@ -174,7 +176,9 @@ class Prompting:
                 changed,
             ):
                 self.evaluate(prompt)
-        self._hold()
+        if self._burst:
+            self._burst = False
+            self._hold()
 
     @property
     def restless(self) -> bool:

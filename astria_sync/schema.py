@@ -131,10 +131,11 @@ CREATE TABLE images (
     reason TEXT NOT NULL DEFAULT '',
     attempt INTEGER NOT NULL DEFAULT 0,
     next_at REAL NOT NULL DEFAULT 0,
+    deadline REAL NOT NULL DEFAULT 0,       -- when Astria deletes it
     saved_at REAL,
     UNIQUE (prompt_id, n)
 );
-CREATE INDEX images_state ON images (state, next_at);
+CREATE INDEX images_wanted ON images (deadline) WHERE state = 'wanted';
 
 CREATE TABLE texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 

@@ -169,6 +169,8 @@ class Sending:
             self._created(row, result)
         elif verdict is Verdict.UNSURE:
             self.lost(row, why(result))
+            if isinstance(result, Answer):
+                self.doors.close_for(verdict, result)  # a server in trouble is not given the next one at once
         elif verdict is Verdict.REFUSED and isinstance(result, Answer):
             self.following.move(row, Event.REFUSED, reason="Astria refused it", error=message(result))
         else:

@@ -43,7 +43,11 @@ class Tuning:
             self.intake.settled(source, stamp)
             self._judge(source, is_image_folder=wanted or sight.pictures > 0, problems=problems)
             return
-        if not sight.stamp or (source.content and source.stamp.partition("|")[0] == sight.stamp):
+        if (
+            settings.id is not None
+            or not sight.stamp
+            or (source.content and source.stamp.partition("|")[0] == sight.stamp)
+        ):
             self.intake.settled(source, stamp)
             self._judge(source, is_image_folder=True, problems=())
             return

@@ -1,8 +1,9 @@
 """The pool: threads that do work and report every ending, also an unexpected one, as an Outcome."""
 
 import logging
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from astria_sync.core.model import Outcome
@@ -21,7 +22,11 @@ class Pool(Protocol):
 
 
 class Workers:
-    """A pool of threads. They start when there is work for them."""
+    """A pool of threads, started when there is work for them.
+
+    Not concurrent.futures: its threads hold up the end of the process until the last request has timed out. Ours are
+    daemons; what they leave half-done is what a crash would leave, and the journal knows how to go on from there.
+    """
 
     def __init__(
         self, perform: Callable[[Any], Any], post: Callable[[Outcome], None], *, threads: int
@@ -29,11 +34,23 @@ class Workers:
         """`perform` does one piece, `post` takes its outcome from any thread."""
         self._perform = perform
         self._post = post
-        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="work")
+        self._most = threads
+        self._pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._threads: list[threading.Thread] = []
 
     def submit(self, piece: Any) -> None:
-        """Do `piece` on a free thread."""
-        self._executor.submit(self._run, piece)
+        """Do `piece` on a free thread. Called by the engine's thread alone."""
+        self._pieces.put(piece)
+        if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
+            thread = threading.Thread(target=self._work, name=f"work-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._run(piece)
+            self._idle.release()
 
     def _run(self, piece: Any) -> None:
         try:
@@ -44,5 +61,8 @@ class Workers:
         self._post(outcome)
 
     def close(self, *, wait: bool) -> None:
-        """Drop what has not begun; wait for the rest if asked."""
-        self._executor.shutdown(wait=wait, cancel_futures=True)
+        """Let the threads end after what they are doing; wait for that if asked."""
+        for _ in self._threads:
+            self._pieces.put(None)
+        for thread in self._threads if wait else ():
+            thread.join()

@@ -140,6 +140,7 @@ class Image:
     reason: str
     attempt: int
     next_at: float
+    deadline: float
     saved_at: float | None
 
 
