@@ -1,0 +1,234 @@
+"""One daemon at a time for one state, and one for one root: locks that the system lets go when their process ends.
+
+A lock says that somebody holds it; who, a small file beside it tells. That file may be a dead daemon's: only the lock counts.
+"""
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from errno import EACCES, ENOSYS, EWOULDBLOCK
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from astria_sync.errors import StateError, StateLocked
+
+_PATIENCE: Final = 1.0  # seconds: `status` holds a lock for an instant while it asks
+_POLL: Final = 0.02
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """The process that holds a lock; `pid` None for the moment in which it has not yet said who it is."""
+
+    pid: int | None = None
+    since: float = 0.0  # seconds since the epoch
+    command: str = ""
+    state: str = ""
+    root: str = ""
+
+    @property
+    def who(self) -> str:
+        """For a sentence: "another astria-sync (process 12, since 2026-01-31 09:00:00)"."""
+        if self.pid is None:
+            return "another astria-sync"
+        moment = datetime.fromtimestamp(self.since).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return f"another astria-sync (process {self.pid}, since {moment}{f', {self.command}' if self.command else ''})"
+
+
+def beside(state: Path, suffix: str) -> Path:
+    """The state's companion; one, by whichever links the state is reached."""
+    real = Path(os.path.realpath(state))
+    return real.with_name(real.name + suffix)
+
+
+def holder(state: Path) -> Holder | None:
+    """Who holds the state now; None if nobody does."""
+    return _holder(beside(state, ".lock"), beside(state, ".pid"))
+
+
+def runtime_folder(environ: Mapping[str, str], home: Path) -> Path:
+    """Where this user's daemons say which roots they watch."""
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime):
+        return Path(runtime, "astria-sync")
+    return home / ".local" / "state" / "astria-sync" / "roots"
+
+
+class _Lock:
+    """A lock file and the file that tells who holds it."""
+
+    def __init__(self, lock: Path, record: Path) -> None:
+        self.lock_file, self.record_file = lock, record
+        self._lock = FileLock(lock, timeout=_PATIENCE, mode=0o600, thread_local=False, poll_interval=_POLL)
+
+    def acquire(self, record: Holder) -> bool:
+        """Whether it is ours now; raises OSError if it cannot be tried."""
+        self.lock_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            return False
+        try:
+            _publish(self.record_file, record)
+        except BaseException:
+            self._lock.release()
+            raise
+        return True
+
+    def release(self) -> None:
+        if self._lock.is_locked:
+            # Before the lock is given up: afterwards it might be the next holder's.
+            with suppress(OSError):
+                self.record_file.unlink()
+            self._lock.release()
+
+    def holder(self) -> Holder | None:
+        return _holder(self.lock_file, self.record_file)
+
+
+class StateLock:
+    """Held by the one process that may write a state."""
+
+    def __init__(
+        self, path_of_state: Path, *, command: str = "", wall: Callable[[], float] = time.time
+    ) -> None:
+        """`command` is told to whoever asks who holds the state."""
+        self._state = path_of_state
+        self._command = command
+        self._wall = wall
+        self._lock = _Lock(beside(path_of_state, ".lock"), beside(path_of_state, ".pid"))
+
+    def acquire(self) -> None:
+        """Take it, or raise StateLocked naming who has it."""
+        record = Holder(
+            pid=os.getpid(), since=self._wall(), command=self._command, state=_sayable(self._state)
+        )
+        try:
+            taken = self._lock.acquire(record)
+        except (OSError, NotImplementedError) as error:
+            raise StateError(
+                f"{self._lock.lock_file} cannot be locked ({error}); "
+                "put `state` into a folder of your own on a local disk."
+            ) from error
+        if not taken:
+            other = self._lock.holder() or Holder()
+            raise StateLocked(
+                f"{self._state} is in use by {other.who}; stop that one first, or give this one a `state` of its own."
+            )
+
+    def release(self) -> None:
+        """Let the next one have it. Does nothing if it is not held."""
+        self._lock.release()
+
+
+class RootLocks:
+    """Held for every watched root, so that two daemons with two states do not pay for the same files twice."""
+
+    def __init__(
+        self,
+        roots: Iterable[Path | str],
+        *,
+        state: Path,
+        environ: Mapping[str, str],
+        home: Path,
+        command: str = "",
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`environ` and `home` say where this user's daemons meet."""
+        self._roots = [os.path.realpath(root) for root in roots]
+        self._folder = runtime_folder(environ, home)
+        self._record = Holder(pid=os.getpid(), since=wall(), command=command, state=_sayable(state))
+        self._locks: list[_Lock] = []
+
+    def acquire(self) -> None:
+        """Take all, or none and raise StateLocked naming who watches what."""
+        try:
+            for root in self._roots:
+                self._take(root)
+            self._refuse_overlaps()
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let others watch. Does nothing if nothing is held."""
+        while self._locks:
+            self._locks.pop().release()
+
+    def _take(self, root: str) -> None:
+        name = hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest()
+        lock = _Lock(self._folder / f"{name}.lock", self._folder / f"{name}.pid")
+        try:
+            taken = lock.acquire(replace(self._record, root=_sayable(root)))
+        except (OSError, NotImplementedError) as error:
+            raise StateError(
+                f"{lock.lock_file} cannot be locked ({error}), so nobody can tell whether {root} is watched twice; "
+                "make its folder writable, or set XDG_RUNTIME_DIR to one that is."
+            ) from error
+        if not taken:
+            raise _watched(root, lock.holder() or Holder())
+        self._locks.append(lock)
+
+    def _refuse_overlaps(self) -> None:
+        """One root inside another has another name. Ours are taken by now, so whoever comes later finds us likewise."""
+        ours = {lock.record_file for lock in self._locks}
+        for record in sorted(set(self._folder.glob("*.pid")) - ours):
+            other = _holder(record.with_suffix(".lock"), record)
+            if other is None or not other.root:
+                continue
+            for root in self._roots:
+                if os.path.commonpath([root, other.root]) in {root, other.root}:
+                    raise _watched(root, other)
+
+
+def _watched(root: str, other: Holder) -> StateLocked:
+    overlap = f" (it overlaps {other.root})" if other.root not in {"", root} else ""
+    state = f" with the state {other.state}" if other.state else ""
+    return StateLocked(
+        f"{root}{overlap} is watched already by {other.who}{state}; "
+        "stop that one, or take this root out of one of the two."
+    )
+
+
+def _holder(lock: Path, record: Path) -> Holder | None:
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        # Shared, so that readers do not see each other, and only tried: who holds it never notices.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        # Without flock on this file system, filelock goes by the file's being there.
+        return _read(record) if error.errno in {EACCES, EWOULDBLOCK, ENOSYS} else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _read(record: Path) -> Holder:
+    try:
+        return msgspec.json.decode(record.read_bytes(), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return Holder()
+
+
+def _sayable(path: Path | str) -> str:
+    return os.fsencode(path).decode(errors="replace")
+
+
+def _publish(path: Path, record: Holder) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(record))
+    temporary.replace(path)
