@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TESTS ?= tests
 WORKERS ?= 2
 
-.PHONY: demo test lint check format wheel clean
+.PHONY: demo test lint check format wheel clean print-python
 
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
@@ -28,6 +28,7 @@ format: $(VENV)/.lint
 	$(BIN)/ruff format .
 
 wheel: $(VENV)/.installed
+	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 $(VENV)/.installed: pyproject.toml
@@ -44,6 +45,9 @@ $(VENV)/.test: $(VENV)/.installed
 $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lint
 	@touch $@
+
+print-python:
+	@echo $(PYTHON)
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

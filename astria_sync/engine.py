@@ -32,6 +32,7 @@ from astria_sync.workers import Pool
 log = logging.getLogger("astria_sync")
 
 _LONGEST_WAIT: Final = 60.0  # seconds; something always wakes the loop within it
+_DRAIN: Final = 8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
 _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
 
 
@@ -223,8 +224,10 @@ class Engine:
                 message = self.inbox.get(timeout=self._patience(deadline))
             except queue.Empty:
                 message = Tick(what="due")
-            if isinstance(message, Stop) and (message.now or self.ctx.stopping):
-                return
+            if isinstance(message, Stop):
+                if message.now or self.ctx.stopping:
+                    return
+                deadline = self.ctx.now + _DRAIN
             self._step_until_written(message)
 
     def _step_until_written(self, message: Any) -> None:
