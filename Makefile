@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TESTS ?= tests
 WORKERS ?= 2
 
-.PHONY: demo test lint check format wheel clean print-python
+.PHONY: demo test lint check format wheel clean print-python diagrams
 
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
@@ -51,3 +51,6 @@ print-python:
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+diagrams: $(VENV)/.installed
+	$(BIN)/python -m tests.diagrams docs/design.md
