@@ -34,11 +34,12 @@ def clock() -> Clock:
 
 @pytest.fixture
 def schedule(posted: list[Tick], clock: Clock) -> Iterator[Schedule]:
+    before = set(threading.enumerate())
     schedule = Schedule(posted.append, rescan_seconds=300, poll_rescan_seconds=20, clock=clock)
     schedule.start()
     yield schedule
     schedule.stop()
-    assert [t.name for t in threading.enumerate() if t is not threading.main_thread()] == []
+    assert set(threading.enumerate()) <= before
 
 
 def jobs(schedule: Schedule) -> dict:
