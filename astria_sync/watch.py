@@ -48,6 +48,7 @@ class Watcher:
 
     def __init__(self, roots: Sequence[Watched], post: Callable[[Hint], None]) -> None:
         self._roots = tuple(root for root in roots if not root.poll)
+        self._outputs = tuple(root.output for root in roots)
         self._post = post
         self._started = False
         self._observer: _Observer | None = None
@@ -145,7 +146,8 @@ class Watcher:
         # watchdog does not follow a root that is a link, hence the real path.
         real = self._real[root.path] = os.path.realpath(root.path)
         try:
-            watch = self._observer.schedule(_Handler(root, real, self._post), real, recursive=True)
+            handler = _Handler(root.path, real, self._outputs, self._post)
+            watch = self._observer.schedule(handler, real, recursive=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: folders nested too deep, or no more threads
             self._problems[root.path] = _explain(error)
             return False
@@ -162,9 +164,10 @@ class Watcher:
 class _Handler(FileSystemEventHandler):
     """Turns one root's events into hints. An exception here would end watchdog's thread, so none leaves."""
 
-    def __init__(self, root: Watched, real: str, post: Callable[[Hint], None]) -> None:
-        self._root, self._real, self._post = root.path, real, post
-        below = {_parts(root.output, root.path.rstrip("/")), _parts(os.path.realpath(root.output), real)}
+    def __init__(self, root: str, real: str, outputs: Sequence[str], post: Callable[[Hint], None]) -> None:
+        self._root, self._real, self._post = root, real, post
+        below = {_parts(output, root.rstrip("/")) for output in outputs}
+        below |= {_parts(os.path.realpath(output), real) for output in outputs}
         self._outputs = tuple(path for path in below if path)
 
     def dispatch(self, event: FileSystemEvent) -> None:

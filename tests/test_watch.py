@@ -264,6 +264,26 @@ def test_what_is_left_alone_makes_no_hint(root: Path, listen: Callable[..., Ear]
     ear.heard(ear.hint("output"))
 
 
+def test_the_output_of_another_root_is_left_alone(tmp_path: Path) -> None:
+    """One root's pictures may go into another root, and wake nobody there either."""
+    posted: queue.SimpleQueue[Hint] = queue.SimpleQueue()
+    one, other = tmp_path / "one", tmp_path / "other"
+    (other / "out").mkdir(parents=True)
+    one.mkdir()
+    watcher = Watcher(
+        [
+            Watched(path=str(one), output=str(other / "out"), poll=True),
+            Watched(path=str(other), output=str(tmp_path / "elsewhere")),
+        ],
+        posted.put,
+    )
+    watcher.start()
+    (other / "out" / "1.png").write_bytes(b"x")
+    (other / "a.prompt").write_text("x")
+    assert posted.get(timeout=DEADLINE) == Hint(root=str(other), path=".", recursive=False)
+    watcher.stop()
+
+
 @pytest.mark.parametrize("suffix", ["", "/"])
 def test_a_root_that_is_a_link(root: Path, listen: Callable[..., Ear], tmp_path: Path, suffix: str) -> None:
     """Events of a root given as a link, or with a slash, are told under the name that the configuration gave it."""
