@@ -27,15 +27,14 @@ class Gates:
     def close(self, name: str, gate: Gate) -> None:
         """Shut it, or keep it shut for longer."""
         known = self.closed.get(name)
-        if known is None or gate.until > known.until or gate.reason != known.reason:
-            self.closed[name] = gate
+        self.closed[name] = Gate(gate.reason, max(gate.until, known.until)) if known else gate
 
     def strike(self, name: str, now: float) -> int:
         """How often one knocked in vain, this time included; eight requests that fail together count once."""
         known = self.closed.get(name)
         if known is None or known.until <= now:
             self.strikes[name] = self.strikes.get(name, 0) + 1
-        return self.strikes[name]
+        return self.strikes.setdefault(name, 1)
 
     def open(self, *names: str) -> None:
         """Open these: what they stand for was seen to work."""

@@ -17,7 +17,7 @@ def next_delay(age: float, usual: float | None, poll: float) -> float:
         return min(slowest, max(poll, age * 0.15))
     early = 0.9 * usual
     if age < early:
-        return max(poll, early - age)
+        return min(slowest, max(poll, early - age))
     if age < 2 * usual + poll:
         return poll
     return min(slowest, max(poll, (age - usual) * 0.15))

@@ -179,5 +179,8 @@ def patch_values(settings: Mapping[str, Any], *, title: str) -> dict[str, Any]:
 
 def identity(url: str) -> str:
     """A picture's address without query and fragment: signatures change, the picture does not."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address at all; whoever fetches it will say so
+        return url
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
