@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ class Answer:
     body: Any
     text: str = ""
     retry_after: float | None = None  # seconds
+    date: str = field(default="", compare=False)  # the server's clock, as its header has it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +84,7 @@ def created_id(body: Any) -> int | None:
     """The id of the object in an answer; Astria sends the object, sometimes a list of one."""
     found = the_object(body)
     value = found.get("id") if found else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63 else None
 
 
 def the_object(body: Any) -> Mapping[str, Any] | None:
@@ -105,24 +106,20 @@ def backoff(attempt: int, *, base: float, maximum: float, chance: float) -> floa
 def message(answer: Answer) -> str:
     """Astria's own words: `error`, `message`, or a map of field to messages; else the answer's beginning."""
     body = answer.body
-    if isinstance(body, dict):
-        for key in ("error", "message", "errors"):
-            if body.get(key):
-                return _words(body[key])
-        if body:
-            return _words(body)
-    if isinstance(body, str) and body.strip():
-        return body.strip()
-    if isinstance(body, list) and body:
-        return _words(body)
-    return answer.text.strip() or f"HTTP {answer.status}"
+    said = [body.get(key) for key in ("error", "message", "errors")] if isinstance(body, dict) else []
+    if isinstance(body, dict | list | str):
+        said.append(body)
+    words = (_words(part) for part in said)
+    return next(filter(None, words), answer.text.strip() or f"HTTP {answer.status}")
 
 
 def _words(value: Any) -> str:
-    if isinstance(value, str):
-        return value
+    """A value as a person reads it; "" if there is nothing in it to read."""
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
     if isinstance(value, dict):
-        return "; ".join(f"{key} {_words(part)}" for key, part in value.items())
+        told = ((key, _words(part)) for key, part in value.items())
+        return "; ".join(f"{key} {words}" for key, words in told if words)
     if isinstance(value, list):
-        return ", ".join(_words(part) for part in value)
+        return ", ".join(filter(None, map(_words, value)))
     return json.dumps(value, ensure_ascii=False)

@@ -59,13 +59,14 @@ class RemotePrompt:
 
 
 def as_int(value: Any) -> int | None:
-    """A whole number, also when it was written as text; None otherwise."""
+    """A whole number, also when it was written as text; None otherwise, also for one that SQLite has no room for."""
     if isinstance(value, bool) or value is None:
         return None
     try:
-        return int(value)
+        number = int(value)
     except (TypeError, ValueError, OverflowError):
         return None
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def as_time(value: Any) -> float | None:
@@ -93,7 +94,7 @@ def read_tune(body: Mapping[str, Any]) -> RemoteTune | None:
         id=remote_id,
         title=_words(body.get("title")),
         name=name if isinstance(name, str) else None,
-        model_type=(body["model_type"] or "") if "model_type" in body else None,
+        model_type=_words(body["model_type"]) if "model_type" in body else None,
         base_tune_id=as_int(body.get("base_tune_id")),
         trained=bool(body.get("trained_at")),
         expires_at=as_time(body.get("expires_at")),
