@@ -158,6 +158,7 @@ def _answer(response: httpx.Response, content: bytes) -> Answer:
         body=body,
         text=text,
         retry_after=_retry_after(response.headers.get("Retry-After")),
+        date=response.headers.get("Date", ""),
     )
 
 

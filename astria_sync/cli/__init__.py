@@ -1,0 +1,188 @@
+"""The command line. Each command is a module of its own, imported when it is called: `--help` imports none of them."""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+import astria_sync
+from astria_sync.cli.common import Invocation, say
+from astria_sync.errors import AstriaSyncError
+
+# name → the module that has a function of that name, and what `--help` says of it
+COMMANDS: Final = {
+    "Every day": {
+        "run": ("run", "Watch the folders and fetch the pictures, until stopped (or --once)."),
+        "status": ("status", "What waits, runs, failed and why; counts; money spent."),
+        "plan": ("plan", "What would be sent, to where, and about what it costs. Sends nothing."),
+    },
+    "Asking for more": {
+        "retry": ("orders", "Try again what failed."),
+        "rerun": ("orders", "One more generation of a prompt."),
+        "retrain": ("orders", "A new tune of a folder as it is now."),
+        "approve": ("orders", "Let go what `hold_above` holds back."),
+        "pause": ("orders", "Start nothing new; downloads go on."),
+        "resume": ("orders", "Go on after `pause`."),
+    },
+    "Setting up": {
+        "init": ("init", "Make a configuration and the folders."),
+        "doctor": ("doctor", "Check token, network, folders, limits, disk and clock."),
+        "demo": ("demo", "The whole job against a built-in stand-in for Astria; costs nothing."),
+        "simulator": ("simulator", "That stand-in alone, to play with."),
+    },
+}
+LATER: Final = {
+    "pull": "fetch generations made elsewhere too",
+    "verify": "re-read and compare every recorded picture",
+    "tunes": "the account's tunes",
+    "prompts": "the account's prompts",
+    "packs": "the account's packs",
+    "workspaces": "the account's workspaces",
+    "models": "Astria's models",
+    "whoami": "whose token it is",
+    "service": "the systemd user service",
+    "log": "everything that happened to one file or folder",
+}
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+_PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called, and whose failures are sentences."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command there is or will be, in the order of `--help`."""
+        del ctx
+        return [*(name for group in COMMANDS.values() for name in group), *LATER]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module; a later version's command is one that refuses."""
+        del ctx
+        for group in COMMANDS.values():
+            if cmd_name in group:
+                module = import_module(f"astria_sync.cli.{group[cmd_name][0]}")
+                command = getattr(module, cmd_name)
+                assert isinstance(command, click.Command)
+                return command
+        return _refused(cmd_name) if cmd_name in LATER else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Grouped by what one wants to do; the texts are above, so that no module is imported for them."""
+        del ctx
+        for title, group in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in group.items()])
+        with formatter.section("Not available in this version yet"):
+            formatter.write_text(", ".join(LATER) + ", status --watch")
+
+    def main(  # type: ignore[override] # it never returns
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run, and end the process with the exit code of the contract."""
+        del prog_name
+        extra["standalone_mode"] = False
+        for stream in (sys.stdout, sys.stderr):
+            # A file's name may hold bytes that are no text, and a terminal may not know every letter.
+            with suppress(AttributeError, ValueError):
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        sys.exit(self._guarded(args, extra))
+
+    def _guarded(self, args: Sequence[str] | None, extra: dict[str, Any]) -> int:
+        try:
+            return int(super().main(args, prog_name="astria-sync", **extra) or 0)
+        except AstriaSyncError as error:
+            say(*error.problems)
+            return error.exit_code
+        except click.ClickException as error:
+            say(_wrong_usage(error))
+            return error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            return _INTERRUPTED
+        except OSError as error:
+            say(_os_error(error))
+            return 1
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a reader that has gone (`| head`) is told nothing, it has seen enough."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            with suppress(OSError, ValueError):  # what is still buffered must not complain at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _PIPE_CLOSED
+
+
+def _refused(name: str) -> click.Command:
+    def refuse() -> NoReturn:
+        raise click.UsageError(f"`{name}` ({LATER[name]}) is not available in this version yet.")
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+    return click.Command(name, callback=refuse, context_settings=anything, short_help=LATER[name])
+
+
+def _wrong_usage(error: click.ClickException) -> str:
+    """One sentence, and where to read more."""
+    text = error.format_message().replace("\n", " ").strip()
+    if isinstance(error, click.NoSuchOption) and error.option_name in {"--config", "--profile"}:
+        return (
+            f"{error.option_name} stands before the command: astria-sync {error.option_name} … {_name(error)}"
+        )
+    if isinstance(error, click.UsageError) and error.ctx is not None and "not available in" not in text:
+        return f"{text.removesuffix('.')}; see: {error.ctx.command_path} --help"
+    return text
+
+
+def _name(error: click.UsageError) -> str:
+    return (error.ctx.info_name if error.ctx else None) or "COMMAND"
+
+
+def _os_error(error: OSError) -> str:
+    """What the system refused, and to which file."""
+    what = error.strerror or str(error) or type(error).__name__
+    places = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    hint = "; free some space and try again" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+    return f"{' → '.join(places) + ': ' if places else ''}{what}{hint}."
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExamples:\n  astria-sync demo                 see it work, without an account\n"
+    "  astria-sync init                 make a configuration and the folders\n"
+    "  astria-sync run                  go\n"
+    "  astria-sync status               what waits, failed, and why\n\n"
+    "Exit codes: 0 done, 1 something is failed, 2 wrong usage or configuration, "
+    "3 another daemon holds this state, 4 not authorised.",
+)
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The configuration [default: $ASTRIA_SYNC_CONFIG, or ~/.config/astria-sync/config.toml].",
+)
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="Use NAME.toml beside the default configuration, with a state of its own.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Say more: every step in the log, every field in `plan`.")
+@click.version_option(astria_sync.__version__, prog_name="astria-sync")
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None, profile: str | None, *, verbose: bool) -> None:
+    """Drop a folder of photos, get a tune at Astria; save a .prompt file, get the pictures."""
+    if config is not None and profile is not None:
+        raise click.UsageError(
+            "Give --config or --profile, not both: a profile is a configuration of its own."
+        )
+    ctx.obj = Invocation(config=config, profile=profile, verbose=verbose)
+
+
+def main() -> NoReturn:
+    """The `astria-sync` command."""
+    cli.main()

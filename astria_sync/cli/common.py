@@ -1,0 +1,125 @@
+"""What the commands share: the configuration asked for, words for the terminal, `--json`."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from astria_sync.errors import UsageError
+
+if TYPE_CHECKING:
+    from astria_sync.settings import Settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise UsageError("It is not known where your home folder is; set HOME.") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """What stands before the command, and the process's environment and home, read here alone."""
+
+    config: Path | None = None
+    profile: str | None = None
+    verbose: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    home: Path = field(default_factory=_home)
+
+    def settings(self) -> "Settings":
+        """The configuration; raises ConfigError with everything that is wrong with it."""
+        from astria_sync import config
+
+        return config.load(self.config, profile=self.profile, environ=self.environ, home=self.home)
+
+    def place(self) -> Path:
+        """Where the configuration is, or would be."""
+        from astria_sync import config
+
+        return config.find(self.config, profile=self.profile, environ=self.environ, home=self.home)
+
+    def itself(self) -> str:
+        """`astria-sync`, as one must call it to get this configuration again."""
+        if self.config is not None:
+            return f"astria-sync --config {quoted(self.config)}"
+        return f"astria-sync --profile {self.profile}" if self.profile else "astria-sync"
+
+
+pass_invocation = click.make_pass_decorator(Invocation)
+
+
+def command(*examples: str, **attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command whose help ends with examples."""
+    epilog = "\b\nExamples:\n" + "\n".join(f"  astria-sync {example}" for example in examples)
+    return click.command(epilog=epilog, **attributes)
+
+
+def json_option(function: _Command) -> _Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")(function)
+
+
+def visible(text: object) -> str:
+    """Text from a file or a server, with what would steer a terminal made visible."""
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in shown)
+
+
+def say(*sentences: str) -> None:
+    """Words to the person, on stderr, each with the program's name in front."""
+    for sentence in sentences:
+        for line in sentence.splitlines() or [""]:
+            click.echo(f"astria-sync: {visible(line)}", err=True, color=colour(sys.stderr))
+
+
+def show(text: str = "") -> None:
+    """A line of data for a person, on stdout; what came from outside was made visible before."""
+    click.echo(text, color=colour(sys.stdout))
+
+
+def show_json(value: object) -> None:
+    """Data for a program, on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def colour(stream: Any) -> bool:
+    """Whether colours suit this stream (no-color.org)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return not plain and bool(stream.isatty())
+
+
+def dollars(usd: float) -> str:
+    """Money as one reads it; small amounts keep what matters of them."""
+    return f"${usd:.2f}" if usd == 0 or usd >= 0.1 else f"${usd:.4f}".rstrip("0")
+
+
+def count(number: int, what: str) -> str:
+    """`1 picture`, `2 pictures`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def size(octets: float) -> str:
+    """Bytes as one reads them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if octets < 1000:
+            return f"{octets:.0f} {unit}" if unit == "B" or octets >= 100 else f"{octets:.1f} {unit}"
+        octets /= 1000
+    return f"{octets:.1f} TB"
+
+
+def quoted(path: object) -> str:
+    """A path as one can paste it into a shell."""
+    import shlex
+
+    return shlex.quote(str(path))

@@ -1,0 +1,50 @@
+"""`doctor`: is everything there that the daemon needs?"""
+
+from dataclasses import asdict
+
+import click
+
+from astria_sync.cli.common import Invocation, command, json_option, pass_invocation, show, show_json, visible
+from astria_sync.errors import ConfigError
+
+_MARKS = {"ok": ("ok     ", "green"), "warning": ("warning", "yellow"), "error": ("error  ", "red")}
+
+
+@command("doctor", "--profile work doctor", "doctor --json | jq '.checks[] | select(.level != \"ok\")'")
+@json_option
+@pass_invocation
+def doctor(invocation: Invocation, *, as_json: bool) -> int:
+    """Check configuration, token, network, folders, watch limits, disk, state and clock; say what to do.
+
+    Asks Astria whose the token is; works without a network too. Ends with 0 if there are no errors (warnings are fine), 1
+    if there are, 2 if the configuration cannot be used, 4 if the token is missing or refused. Changes nothing.
+    """
+    from astria_sync.doctor import examine, versions, worst
+    from astria_sync.surroundings import Check
+
+    checks: list[Check] = []
+    try:
+        for check in examine(invocation.settings(), environ=invocation.environ, home=invocation.home):
+            checks.append(check)
+            if not as_json:
+                _show(check.about, check.level, check.text, check.do)
+    except ConfigError as error:
+        checks = list(versions())
+        checks += [
+            Check(about="configuration", level="error", text=problem, exit_code=error.exit_code)
+            for problem in error.problems
+        ]
+        if not as_json:
+            for check in checks:
+                _show(check.about, check.level, check.text, check.do)
+    if as_json:
+        listed = [{key: value for key, value in asdict(one).items() if key != "exit_code"} for one in checks]
+        show_json({"version": 1, "checks": listed, "exit": worst(checks)})
+    return worst(checks)
+
+
+def _show(about: str, level: str, text: str, do: str) -> None:
+    mark, shade = _MARKS[level]
+    show(f"{click.style(mark, fg=shade)}  {about:<13}  {visible(' '.join(text.split()))}")
+    if do:
+        show(f"{'':24}→ {visible(do)}")

@@ -1,0 +1,104 @@
+"""What a person can ask for besides saving files: `retry`, `rerun`, `retrain`, `approve`, `pause`, `resume`.
+
+A running daemon does it in its own thread; without one, this process takes its lock and does the same.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from astria_sync.cli.common import Invocation, command, json_option, pass_invocation, say, show_json
+
+_NO_DAEMON = "No daemon runs; it is taken up by the next: astria-sync run"
+
+
+@command("retry ~/Astria/inbox/jane/hiking.prompt", "retry ~/Astria/inbox/jane", "retry --all")
+@click.argument("paths", nargs=-1, metavar="[PATH]…")
+@click.option("--all", "everything", is_flag=True, help="Everything that failed.")
+@json_option
+@pass_invocation
+def retry(invocation: Invocation, paths: tuple[str, ...], *, everything: bool, as_json: bool) -> int:
+    """Try again what failed at or below PATHs, with the files as they are now.
+
+    What Astria could not make is ordered anew, and costs again if it succeeds. A balance that was exhausted is tried again too.
+    """
+    return _order(invocation, "retry", _these_or_all("retry", paths, everything=everything), as_json=as_json)
+
+
+@command("rerun ~/Astria/inbox/jane/hiking.prompt")
+@click.argument("path")
+@json_option
+@pass_invocation
+def rerun(invocation: Invocation, path: str, *, as_json: bool) -> int:
+    """One more generation of the prompt file PATH, or of each in a folder: new pictures, paid for again."""
+    return _order(invocation, "rerun", [path], as_json=as_json)
+
+
+@command("retrain ~/Astria/inbox/jane")
+@click.argument("folder")
+@json_option
+@pass_invocation
+def retrain(invocation: Invocation, folder: str, *, as_json: bool) -> int:
+    """A new tune of the image folder FOLDER as it is now, paid for again; later prompts use it."""
+    return _order(invocation, "retrain", [folder], as_json=as_json)
+
+
+@command("approve ~/Astria/inbox/archive", "approve --all")
+@click.argument("paths", nargs=-1, metavar="[PATH]…")
+@click.option("--all", "everything", is_flag=True, help="Everything that is held back.")
+@json_option
+@pass_invocation
+def approve(invocation: Invocation, paths: tuple[str, ...], *, everything: bool, as_json: bool) -> int:
+    """Let go what `hold_above` holds back at or below PATHs."""
+    return _order(
+        invocation, "approve", _these_or_all("approve", paths, everything=everything), as_json=as_json
+    )
+
+
+@command("pause")
+@json_option
+@pass_invocation
+def pause(invocation: Invocation, *, as_json: bool) -> int:
+    """Start nothing new until `resume`; what Astria works on goes on, and so do downloads."""
+    return _order(invocation, "pause", [], as_json=as_json)
+
+
+@command("resume")
+@json_option
+@pass_invocation
+def resume(invocation: Invocation, *, as_json: bool) -> int:
+    """Go on starting new work after `pause`."""
+    return _order(invocation, "resume", [], as_json=as_json)
+
+
+def _these_or_all(name: str, paths: Sequence[str], *, everything: bool) -> list[str]:
+    if paths and everything:
+        raise click.UsageError("Give PATHs or --all, not both.")
+    if not paths and not everything:
+        raise click.UsageError(f"Say which: astria-sync {name} PATH…, or --all for everything.")
+    return list(paths)
+
+
+def _order(invocation: Invocation, name: str, paths: Sequence[str], *, as_json: bool) -> int:
+    from astria_sync.control import ask
+
+    settings = invocation.settings()
+    arguments = {"paths": [str(Path(path).expanduser().absolute()) for path in paths]}
+    answer: dict[str, Any] | None = ask(settings.state, name, arguments)
+    alone = answer is None
+    if answer is None:
+        from astria_sync.service import command_without_daemon
+
+        answer = command_without_daemon(settings, name, arguments)
+    if as_json:
+        show_json(answer)
+    if "error" in answer:
+        say(str(answer["error"]))
+        return int(answer.get("exit", 1))
+    if not as_json:
+        say(str(answer.get("message", "Done.")))
+        if alone and answer.get("count") and name != "pause":
+            say(_NO_DAEMON)
+    return 0

@@ -1,0 +1,123 @@
+"""`plan`: what would be sent, and about what it costs."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from astria_sync.cli.common import (
+    Invocation,
+    command,
+    count,
+    dollars,
+    json_option,
+    pass_invocation,
+    show,
+    show_json,
+    visible,
+)
+
+if TYPE_CHECKING:
+    from astria_sync.rehearsal import Planned
+
+_UNPRICED = "price not known yet"
+_TITLES = {
+    "new": "WOULD BE SENT",
+    "waiting": "WOULD WAIT",
+    "held": "WOULD BE HELD BACK",
+    "failed": "CANNOT BE SENT",
+}
+_LONGEST = 100  # letters of one field
+
+
+@command("plan", "--verbose plan                   every field and file", "plan --json | jq .estimate_usd")
+@json_option
+@pass_invocation
+def plan(invocation: Invocation, *, as_json: bool) -> None:
+    """What would be sent, to where, as which request, with an estimate of its price. Sends nothing.
+
+    Looks at the folders as they are now, as if everything in them had settled. Prices are what the same cost lately.
+    """
+    from astria_sync import config
+    from astria_sync.rehearsal import rehearse
+
+    settings = invocation.settings()
+    config.require_watches(settings)
+    if problems := config.check_roots(settings):
+        from astria_sync.errors import ConfigError
+
+        raise ConfigError(*problems)
+    planned = rehearse(settings, wall=time.time())
+    if as_json:
+        show_json(_as_json(planned))
+    else:
+        _for_people(planned, verbose=invocation.verbose)
+
+
+def _as_json(planned: Sequence["Planned"]) -> dict[str, Any]:
+    known, unknown = _prices(planned)
+    requests = [
+        {
+            "kind": one.kind,
+            "path": one.path,
+            "root": one.root,
+            "state": one.state,
+            "request": one.method_path,
+            "fields": [list(field) for field in one.fields],
+            "uploads": list(one.uploads),
+            "reason": one.reason,
+            "estimate_usd": one.estimate_usd,
+        }
+        for one in planned
+    ]
+    return {"version": 1, "requests": requests, "estimate_usd": known, "unpriced": unknown}
+
+
+def _prices(planned: Sequence["Planned"]) -> tuple[float, int]:
+    """What is to be paid as far as known, and for how many requests it is not."""
+    going = [one.estimate_usd for one in planned if one.state != "failed"]
+    return round(sum(price for price in going if price is not None), 5), going.count(None)
+
+
+def _for_people(planned: Sequence["Planned"], *, verbose: bool) -> None:
+    for state, title in _TITLES.items():
+        group = [one for one in planned if one.state == state]
+        if group:
+            show(click.style(f"{title} ({len(group):,})", bold=True))
+            for one in group:
+                _one(one, verbose=verbose)
+            show()
+    going = [one for one in planned if one.state != "failed"]
+    if not going:
+        show("Nothing would be sent.")
+        return
+    known, unknown = _prices(planned)
+    tunes = sum(one.kind == "tune" for one in going)
+    price = f"about {dollars(known)}" if known or not unknown else ""
+    rest = f"{f'{unknown:,} of them ' if price else ''}{_UNPRICED}" if unknown else ""
+    costs = ", and ".join(part for part in (price, rest) if part)
+    show(f"{count(tunes, 'tune')} and {count(len(going) - tunes, 'prompt')}: {costs}. Nothing was sent.")
+
+
+def _one(one: "Planned", *, verbose: bool) -> None:
+    path = one.root if one.path == "." else one.path
+    show(f"  {visible(path)}{'/' if one.kind == 'tune' else ''}")
+    if one.reason:
+        show(f"      {visible(' '.join(one.reason.split()))}")
+    if one.state == "failed":
+        return
+    price = _UNPRICED if one.estimate_usd is None else f"about {dollars(one.estimate_usd)}"
+    files = f", {count(len(one.uploads), 'file')}" if one.uploads else ""
+    show(f"      {visible(one.method_path)}{files}, {price}")
+    for name, value in one.fields:
+        if verbose or name == "prompt[text]":
+            show(f"        {_field(name, value, verbose=verbose)}")
+    if verbose:
+        for upload in one.uploads:
+            show(f"        + {visible(upload)}")
+
+
+def _field(name: str, value: str, *, verbose: bool) -> str:
+    text = f"{name} = {value}"
+    return visible(text if verbose or len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")

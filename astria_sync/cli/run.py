@@ -1,0 +1,100 @@
+"""`run`: the daemon in the foreground."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from astria_sync import report
+from astria_sync.cli.common import Invocation, command, count, dollars, pass_invocation, size, visible
+
+log = logging.getLogger("astria_sync")
+
+_SHOWN = 20
+_FAILED = {"failed", "expired", "deleted"}
+
+
+@command(
+    "run",
+    "run --once                      do what is there to do, wait for the pictures, end",
+    "run --once --timeout 3600       the same, for an hour at most",
+)
+@click.option("--once", is_flag=True, help="Do all that is there to do, wait for the pictures, end.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this long."
+)
+@pass_invocation
+def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
+    """Watch the folders, order what is new, fetch the pictures; until stopped.
+
+    Ends on Ctrl-C or SIGTERM once requests under way are answered; a second Ctrl-C does not wait. With --once it ends with 1
+    if something is failed, or unfinished after --timeout.
+    """
+    from astria_sync.cli import logs
+    from astria_sync.service import Service
+
+    settings = invocation.settings()
+    logs.set_up(verbose=invocation.verbose, secret=logs.token_of(invocation, settings))
+    started = time.time()
+    ready: list[Any] = []
+
+    def on_ready(engine: Any) -> None:
+        ready.append(engine)
+        for watch in settings.watch:
+            log.info("Watching %s; pictures go to %s", watch.path, watch.output)
+
+    service = Service(settings, environ=invocation.environ, home=invocation.home)
+    try:
+        return service.run(once=once, timeout=timeout, on_ready=on_ready)
+    finally:
+        if once and ready:
+            for line in summary(settings.state, since=started):
+                click.echo(line, err=True)
+
+
+def summary(state: Path, *, since: float) -> Iterator[str]:
+    """What a run came to: what was made, what waits and why, what failed and why."""
+    stopped = {"running": False, "pid": None, "since": None}
+    found = report.snapshot(state, now=time.time(), daemon=stopped)
+    pictures = report.saved_pictures(state, since)
+    yield ""
+    yield from _made(pictures)
+    failed = [item for item in found["items"] if item["state"] in _FAILED]
+    yield from _left("Failed:", failed)
+    yield from _left(
+        "Not finished:", [item for item in found["items"] if item["state"] not in {*_FAILED, "ready", "done"}]
+    )
+    for problem in found["problems"]:
+        yield visible(" ".join(problem["text"].split()))
+    if not pictures and not found["items"]:
+        yield "Nothing was left to do."
+
+
+def _made(pictures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not pictures:
+        return
+    cost = {one["prompt"]: one["cost_mc"] for one in pictures}
+    octets = sum(one["size"] for one in pictures)
+    price = f", {dollars(sum(cost.values()) / 100_000)}" if any(cost.values()) else ""
+    yield f"Made: {count(len(pictures), 'picture')} of {count(len(cost), 'prompt')} ({size(octets)}{price})"
+    for one in pictures[:_SHOWN]:
+        yield f"  {visible(one['path'])} → {visible(one['location'])}"
+    if len(pictures) > _SHOWN:
+        yield f"  … and {len(pictures) - _SHOWN:,} more"
+
+
+def _left(title: str, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if items:
+        yield title
+    for item in items[:_SHOWN]:
+        yield f"  {visible(item['path'])}: {visible(item['why'])}{_then(item)}"
+    if len(items) > _SHOWN:
+        yield f"  … and {len(items) - _SHOWN:,} more; see: astria-sync status"
+
+
+def _then(item: Mapping[str, Any]) -> str:
+    """Of what is failed, what to do; that no daemon runs is known to whoever has just seen one end."""
+    return f"; {item['then']}" if item["then"] and item["state"] in {*_FAILED, "held"} else ""

@@ -1,0 +1,144 @@
+"""`doctor`: everything outside of this program that it needs, each told as ok, a warning or an error, with what to do."""
+
+import platform
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final
+
+import astria_sync
+from astria_sync.core.retry import Answer, NoAnswer, judge_read, message, the_object
+from astria_sync.errors import AstriaSyncError
+from astria_sync.settings import Settings
+from astria_sync.surroundings import ERROR, OK, WARNING, Check, inotify, output, root, state_file
+
+_SKEW: Final = 60.0  # seconds between this clock and Astria's
+_PATIENCE: Final = 15.0  # seconds for Astria's answer: somebody is waiting
+
+
+def examine(settings: Settings, *, environ: Mapping[str, str], home: Path) -> Iterator[Check]:
+    """Every check, as it is done; the network last, since it may take a while."""
+    yield from versions()
+    yield from _configuration(settings)
+    for watch in settings.watch:
+        yield from root(watch)
+        yield from output(watch)
+    yield from inotify(settings)
+    yield from state_file(settings)
+    yield from _account(settings, environ, home)
+
+
+def worst(checks: list[Check]) -> int:
+    """The exit code: a refused token tells more than another error."""
+    return max((check.code for check in checks), default=0)
+
+
+def versions() -> Iterator[Check]:
+    """What runs here."""
+    yield Check(
+        about="versions",
+        level=OK,
+        text=f"astria-sync {astria_sync.__version__}, Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}, {platform.system()} {platform.release()}",
+    )
+    if not sys.platform.startswith("linux"):
+        yield Check(
+            about="versions",
+            level=WARNING,
+            text=f"{platform.system()} is not tested; changes of files may be noticed late.",
+            do='set events = "poll" in each [[watch]]',
+        )
+
+
+def _configuration(settings: Settings) -> Iterator[Check]:
+    where = str(settings.file) if settings.file else "none; the defaults hold"
+    if settings.watch:
+        yield Check(about="configuration", level=OK, text=where)
+    else:
+        do = "add a [[watch]] with a path, or make a configuration with: astria-sync init"
+        yield Check(
+            about="configuration", level=ERROR, text=f"{where}: no folder is watched.", do=do, exit_code=2
+        )
+
+
+# Astria
+
+
+def _account(settings: Settings, environ: Mapping[str, str], home: Path) -> Iterator[Check]:
+    from astria_sync.api import Api
+    from astria_sync.secrets import require_token
+
+    try:
+        token = require_token(settings.astria, environ=environ, home=home)
+    except AstriaSyncError as error:
+        yield Check(about="token", level=ERROR, text=str(error), exit_code=error.exit_code)
+        return
+    api = Api(
+        settings.astria.base_url, lambda: token, timeout=min(_PATIENCE, settings.astria.timeout_seconds)
+    )
+    try:
+        yield from judge(settings.astria.base_url, token.source, _timed(lambda: api.get("/users")))
+    finally:
+        api.close()
+
+
+def _timed(ask: Callable[[], Answer | NoAnswer]) -> tuple[Answer | NoAnswer, float]:
+    """An answer, and this machine's time in the middle of it."""
+    before = time.time()
+    answer = ask()
+    return answer, (before + time.time()) / 2
+
+
+def judge(base_url: str, source: str, asked: tuple[Answer | NoAnswer, float]) -> Iterator[Check]:
+    """What `GET /users` told: network, token, balance, clock."""
+    answer, moment = asked
+    if isinstance(answer, NoAnswer):
+        text = f"{base_url} cannot be reached: {answer.why}; the token from {source} could not be tried."
+        do = "nothing is lost meanwhile: work goes on by itself when the network is back"
+        yield Check(about="network", level=WARNING, text=text, do=do)
+        return
+    verdict = judge_read(answer)
+    if verdict == "unauthorised":
+        yield Check(about="network", level=OK, text=f"{base_url} answers")
+        text = f"Astria does not accept the token from {source}: {message(answer)}."
+        do = "put a valid one there (astria.ai/users/edit#api)"
+        yield Check(about="token", level=ERROR, text=text, do=do, exit_code=4)
+    elif verdict != "ok":
+        late = verdict == "later" and answer.status != 200
+        text = f"{base_url} answers with HTTP {answer.status}: {' '.join(message(answer).split())[:200]}."
+        do = "try again later" if late else "correct base_url, or ASTRIA_BASE_URL"
+        yield Check(about="network", level=WARNING if late else ERROR, text=text, do=do)
+    else:
+        yield Check(about="network", level=OK, text=f"{base_url} answers")
+        yield from _user(the_object(answer.body) or {}, source)
+    yield from _clock(answer.date, moment)
+
+
+def _user(user: Mapping[str, Any], source: str) -> Iterator[Check]:
+    who = user.get("email") or user.get("name") or f"user {user.get('id', 'without a name')}"
+    yield Check(about="token", level=OK, text=f"from {source}, of {who}")
+    balance = user.get("usd_balance_mc")
+    if not isinstance(balance, int):
+        return
+    text = f"${balance / 100_000:.2f}"
+    if balance <= 0:
+        yield Check(about="balance", level=WARNING, text=text, do="top it up; until then prompts rest")
+    else:
+        yield Check(about="balance", level=OK, text=text)
+
+
+def _clock(date: str, moment: float) -> Iterator[Check]:
+    try:
+        skew = moment - parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        return
+    # The header counts whole seconds.
+    if abs(skew) > _SKEW:
+        text = f"This clock is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} Astria's."
+        do = "set it (timedatectl set-ntp true): links to pictures and the day's sum go by it"
+        yield Check(about="clock", level=WARNING, text=text, do=do)
+    else:
+        yield Check(about="clock", level=OK, text="agrees with Astria's")

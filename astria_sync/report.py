@@ -1,0 +1,278 @@
+"""What `status` tells, from SQLite alone: read-only, with or without a daemon, with nothing imported that can write.
+
+`snapshot` is the JSON of the contract (section 6) with a few keys more; wording.py says why each thing stands where it does.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from astria_sync.core.lifecycle import PromptState, TuneState
+from astria_sync.errors import StateDamaged, StateError
+from astria_sync.wording import Circumstances, closed_gates, problems, why_and_then
+
+SCHEMA: Final = 1  # of the JSON: counts up when a key changes its meaning
+_USD: Final = 100_000  # thousandths of a cent in a dollar
+
+# What one reads first; the rest by path.
+_ORDER: Final = {
+    state: place
+    for place, states in enumerate(
+        (
+            ("failed", "expired", "deleted"),
+            ("unsure", "held"),
+            ("waiting", "queued"),
+            ("uploading", "submitting", "training", "generating", "downloading"),
+            ("settling",),
+            ("ready", "done"),
+        )
+    )
+    for state in states
+}
+_FINISHED: Final = ("ready", "done")
+
+# An order that a newer version of its file has replaced, or whose file is gone, is nobody's trouble any more.
+_STALE_PROMPT: Final = """
+    (s.missing_since IS NOT NULL AND o.state IN ('failed', 'deleted')) OR (o.state = 'failed' AND EXISTS (
+        SELECT 1 FROM prompts n WHERE n.id = (SELECT max(id) FROM prompts WHERE source_id = o.source_id)
+        AND n.state != 'failed' AND n.script != o.script))"""
+_STALE_TUNE: Final = (
+    "o.current = 0 OR (s.missing_since IS NOT NULL AND o.state IN ('failed', 'expired', 'deleted'))"
+)
+_COMMON: Final = (
+    "o.id AS row, s.path, s.root, s.problem, o.state, o.remote_id AS id, o.reason, o.error, o.updated_at, "
+    "o.next_at, o.url, o.cost_mc"
+)
+_TUNES: Final = f"""
+    SELECT 'tune' AS kind, {_COMMON}, o.changed, ({_STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
+    FROM tunes o JOIN sources s ON s.id = o.source_id"""
+_PROMPTS: Final = f"""
+    SELECT 'prompt' AS kind, {_COMMON}, 0 AS changed, ({_STALE_PROMPT}) AS stale, o.variant,
+        (SELECT count(*) FROM images WHERE prompt_id = o.id AND state = 'saved') AS saved,
+        (SELECT count(*) FROM images WHERE prompt_id = o.id) AS wanted
+    FROM prompts o JOIN sources s ON s.id = o.source_id"""
+
+
+@contextmanager
+def reading(state: Path) -> Iterator[sqlite3.Connection | None]:
+    """The state, read-only, as of one moment; None if there is none yet. Raises StateError."""
+    try:
+        if not state.exists() or not state.stat().st_size:
+            yield None
+            return
+        with closing(_connect(state)) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("BEGIN")
+            yield connection
+    except sqlite3.OperationalError as error:
+        raise StateError(f"The state {state} cannot be read ({error}); see: astria-sync doctor") from error
+    except sqlite3.DatabaseError as error:
+        raise StateDamaged(
+            f"The state {state} is damaged ({error}); move it away, and astria-sync finds again what it had ordered."
+        ) from error
+
+
+def _connect(state: Path) -> sqlite3.Connection:
+    uri = state.absolute().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=10, isolation_level=None)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+    except sqlite3.OperationalError:
+        connection.close()
+        if Path(f"{state}-wal").exists():
+            raise
+        # A folder that cannot be written has no place for the shared memory that WAL wants; nobody writes there either.
+        return sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None)
+    return connection
+
+
+def snapshot(
+    state: Path,
+    *,
+    now: float,
+    daemon: Mapping[str, Any],
+    paths: Sequence[str] = (),
+    everything: bool = False,
+) -> dict[str, Any]:
+    """Everything `status` knows. `paths`, absolute, limit it to what lies at or below them."""
+    with reading(state) as connection:
+        if connection is None or not _has_tables(connection):
+            return _empty(daemon)
+        meta = _meta(connection)
+        around = Circumstances(
+            now=now,
+            paused=bool(meta.get("paused")),
+            gates=closed_gates(meta, running=bool(daemon["running"])),
+            running=bool(daemon["running"]),
+        )
+        orders = [order for order in _orders(connection) if _within(order, paths)]
+        shown = [order for order in orders if everything or _noteworthy(order)]
+        troubles = [*problems(meta, around), *_file_problems(connection, paths)]
+        return {
+            **_empty(daemon),
+            "paused": around.paused,
+            "counts": _counts(connection, orders, paths),
+            "spent": _spent(connection, paths, now),
+            "problems": troubles,
+            "failed": any(_failed(order) for order in orders)
+            or any(one["kind"] == "file" for one in troubles),
+            "items": [_item(order, around) for order in sorted(shown, key=_rank)],
+        }
+
+
+def saved_pictures(state: Path, since: float = 0.0) -> list[dict[str, Any]]:
+    """Every picture saved since then: which file it came from, where it lies, its size, oldest first."""
+    sql = """
+        SELECT s.root, s.path, p.id AS prompt, p.remote_id AS id, p.output, p.folder, i.n, i.file, i.size, p.cost_mc
+        FROM images i JOIN prompts p ON p.id = i.prompt_id JOIN sources s ON s.id = p.source_id
+        WHERE i.state = 'saved' AND i.saved_at >= ? ORDER BY i.saved_at, i.id"""
+    with reading(state) as connection:
+        if connection is None or not _has_tables(connection):
+            return []
+        rows = [dict(row) for row in connection.execute(sql, [since])]
+    return [
+        row | {"location": Path(row["output"], row["folder"], os.path.basename(row["file"]))} for row in rows
+    ]
+
+
+def roots_known(state: Path) -> set[str]:
+    """Every root that something was ever ordered from, also those that are watched no more."""
+    with reading(state) as connection:
+        if connection is None or not _has_tables(connection):
+            return set()
+        return {row["root"] for row in connection.execute("SELECT DISTINCT root FROM sources")}
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    """Not yet in the instant after a daemon made the file."""
+    tables = (
+        "SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'sources', 'tunes', 'prompts', 'images')"
+    )
+    return bool(connection.execute(tables).fetchone()[0] == 5)
+
+
+def _empty(daemon: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "version": SCHEMA,
+        "paused": False,
+        "daemon": dict(daemon),
+        "counts": {
+            "tunes": {str(one): 0 for one in TuneState},
+            "prompts": {str(one): 0 for one in PromptState},
+            "images": {"saved": 0, "bytes": 0},
+        },
+        "spent": {"today_usd": 0.0, "total_usd": 0.0},
+        "failed": False,
+        "problems": [],
+        "items": [],
+    }
+
+
+def _orders(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+    yield from connection.execute(_TUNES)
+    yield from connection.execute(_PROMPTS)
+
+
+def _noteworthy(order: sqlite3.Row) -> bool:
+    """Unfinished, failed, or finished with something to be said."""
+    if order["stale"]:
+        return False
+    return order["state"] not in _FINISHED or any(order[key] for key in ("problem", "reason", "changed"))
+
+
+def _failed(order: sqlite3.Row) -> bool:
+    return not order["stale"] and (order["state"] == "failed" or bool(order["problem"]))
+
+
+def _rank(order: sqlite3.Row) -> tuple[int, str, str, int]:
+    first = 0 if _failed(order) else _ORDER[order["state"]]
+    return first, order["root"], order["path"], order["row"]
+
+
+def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
+    why, then = why_and_then(order, around)
+    item = {
+        "kind": order["kind"],
+        "path": order["path"],
+        "root": order["root"],
+        "state": order["state"],
+        "id": order["id"],
+        "reason": "; ".join(part for part in (why, then) if part),
+        "updated_at": _iso(order["updated_at"]),
+        "why": why,
+        "then": then,
+        "error": order["error"],
+        "page": order["url"],
+        "cost_usd": order["cost_mc"] / _USD,
+    }
+    if order["kind"] == "prompt":
+        item |= {"variant": json.loads(order["variant"]), "images_saved": order["saved"]}
+    return item
+
+
+def _counts(
+    connection: sqlite3.Connection, orders: Sequence[sqlite3.Row], paths: Sequence[str]
+) -> dict[str, Any]:
+    counts: dict[str, Any] = _empty({})["counts"]
+    for order in orders:
+        if not order["stale"]:
+            counts[f"{order['kind']}s"][order["state"]] += 1
+    sql = """
+        SELECT s.root, s.path, count(*) AS saved, sum(i.size) AS bytes FROM images i
+        JOIN prompts p ON p.id = i.prompt_id JOIN sources s ON s.id = p.source_id
+        WHERE i.state = 'saved' GROUP BY s.id"""
+    for row in connection.execute(sql):
+        if _within(row, paths):
+            counts["images"]["saved"] += row["saved"]
+            counts["images"]["bytes"] += row["bytes"]
+    return counts
+
+
+def _spent(connection: sqlite3.Connection, paths: Sequence[str], now: float) -> dict[str, float]:
+    """What was ordered from here. A tune that `id` in tune.toml names was paid for elsewhere, once."""
+    midnight = datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    # An order without an attempt of ours was found in the account: it cost then, not today.
+    sql = """
+        SELECT s.root, s.path, sum(o.cost_mc) AS total, sum(o.cost_mc * (o.bound_at >= ? AND o.attempt > 0)) AS today
+        FROM {table} o JOIN sources s ON s.id = o.source_id WHERE o.cost_mc > 0{where} GROUP BY s.id"""
+    total = today = 0
+    for table, where in (("tunes", " AND json_extract(o.params, '$.id') IS NULL"), ("prompts", "")):
+        for row in connection.execute(sql.format(table=table, where=where), [midnight.timestamp()]):
+            if _within(row, paths):
+                total, today = total + row["total"], today + (row["today"] or 0)
+    return {"today_usd": today / _USD, "total_usd": total / _USD}
+
+
+def _within(row: sqlite3.Row, paths: Sequence[str]) -> bool:
+    if not paths:
+        return True
+    place = row["root"] if row["path"] == "." else os.path.join(row["root"], row["path"])
+    return any(path in {place, "/"} or place.startswith(path + "/") for path in paths)
+
+
+# What concerns more than one file
+
+
+def _meta(connection: sqlite3.Connection) -> dict[str, Any]:
+    return {row["key"]: json.loads(row["value"]) for row in connection.execute("SELECT key, value FROM meta")}
+
+
+def _file_problems(connection: sqlite3.Connection, paths: Sequence[str]) -> list[dict[str, str]]:
+    """A tune.toml that cannot be used in a folder without pictures: no order shows it."""
+    sql = """
+        SELECT s.root, s.path, s.problem FROM sources s WHERE s.problem != '' AND s.missing_since IS NULL
+        AND s.kind = 'folder' AND NOT EXISTS (SELECT 1 FROM tunes WHERE source_id = s.id AND current = 1)"""
+    return [
+        {"kind": "file", "text": f"{row['path']}: {row['problem']}"}
+        for row in connection.execute(sql)
+        if _within(row, paths)
+    ]
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,179 @@
+"""Why an order stands where it does, and what happens next: the words of `status`, from the columns of its row."""
+
+import posixpath
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+_AGAIN: Final = "goes again when the file changes, or on: astria-sync retry"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What holds for all orders at this moment."""
+
+    now: float
+    paused: bool = False
+    running: bool = True  # a daemon is
+    gates: Mapping[str, str] = field(default_factory=dict)  # closed doors: name → reason
+
+
+def why_and_then(order: Any, around: Circumstances) -> tuple[str, str]:
+    """Two clauses on a row of report.py's: the reason, in Astria's own words where it has any, and what comes next."""
+    told = _told(order)
+    if order["stale"]:
+        return told, "of an earlier version of its file, or of a file that is gone; nothing more happens"
+    if order["problem"] and order["state"] != "failed":
+        problem = " ".join(str(order["problem"]).split())
+        return problem, "what was made before stays; mend the file"
+    why, then = _BY_STATE[order["state"]](order, around)
+    return told or why, "" if "`astria-sync " in told else then
+
+
+def _told(order: Any) -> str:
+    """The row's reason and Astria's words, on one line, without the file's name that stands beside them anyway."""
+    reason, error = (" ".join(str(order[key] or "").split()) for key in ("reason", "error"))
+    reason = reason.removeprefix(f"{posixpath.basename(order['path'])}: ").rstrip(".")
+    return ": ".join(part for part in (reason, error.rstrip(".")) if part)
+
+
+def _settling(_: Any, around: Circumstances) -> tuple[str, str]:
+    return "new, or being changed", _unless_stopped(
+        around, "it is taken up once nothing in it changes any more"
+    )
+
+
+def _waiting(_: Any, around: Circumstances) -> tuple[str, str]:
+    return "waits for what it mentions", _unless_stopped(around, "goes by itself when that is ready")
+
+
+def _held(_: Any, around: Circumstances) -> tuple[str, str]:
+    del around
+    return "held back: too many new prompts at one go", "goes on: astria-sync approve"
+
+
+def _queued(order: Any, around: Circumstances) -> tuple[str, str]:
+    why = "ready to be sent"
+    if around.paused:
+        return why, "rests until: astria-sync resume"
+    if around.gates:
+        return why, "rests: " + " ".join(next(iter(around.gates.values())).split())
+    if order["next_at"] > around.now + 1:
+        return why, _unless_stopped(around, f"tried again at {_clock(order['next_at'], around)}")
+    return why, _unless_stopped(around, "is sent next")
+
+
+def _sending(_: Any, around: Circumstances) -> tuple[str, str]:
+    after = (
+        "the answer is awaited" if around.running else "looked for at Astria when astria-sync run is started"
+    )
+    return "is being sent", after
+
+
+def _unsure(order: Any, around: Circumstances) -> tuple[str, str]:
+    at = f" at {_clock(order['next_at'], around)}" if order["next_at"] > around.now + 1 else ""
+    return "unsure whether Astria has it", _unless_stopped(around, f"Astria's lists are searched for it{at}")
+
+
+def _training(_: Any, around: Circumstances) -> tuple[str, str]:
+    return "Astria trains it", _unless_stopped(around, "prompts that need it go when it is ready")
+
+
+def _generating(_: Any, around: Circumstances) -> tuple[str, str]:
+    return "Astria makes the pictures", _unless_stopped(around, "they are fetched as they come")
+
+
+def _downloading(order: Any, around: Circumstances) -> tuple[str, str]:
+    fetched = f"{order['saved']} of {order['wanted']} pictures are here"
+    return fetched, _unless_stopped(around, "the rest is being fetched")
+
+
+def _failed(_: Any, around: Circumstances) -> tuple[str, str]:
+    del around
+    return "it failed", _AGAIN
+
+
+def _expired(_: Any, around: Circumstances) -> tuple[str, str]:
+    del around
+    return "Astria deleted the tune after its 30 days", "a new one is made on: astria-sync retrain"
+
+
+def _deleted(order: Any, around: Circumstances) -> tuple[str, str]:
+    del around
+    again = "retrain" if order["kind"] == "tune" else "rerun"
+    return "Astria does not have it any more", f"it is made anew on: astria-sync {again}"
+
+
+def _ready(order: Any, around: Circumstances) -> tuple[str, str]:
+    del around
+    return (
+        ("its folder has changed since", "a new tune of it: astria-sync retrain")
+        if order["changed"]
+        else ("", "")
+    )
+
+
+def _done(order: Any, around: Circumstances) -> tuple[str, str]:
+    del around
+    return f"{order['saved']} pictures on disk" if order["saved"] != 1 else "1 picture on disk", ""
+
+
+_BY_STATE: Final = {
+    "settling": _settling,
+    "waiting": _waiting,
+    "held": _held,
+    "queued": _queued,
+    "uploading": _sending,
+    "submitting": _sending,
+    "unsure": _unsure,
+    "training": _training,
+    "generating": _generating,
+    "downloading": _downloading,
+    "failed": _failed,
+    "expired": _expired,
+    "deleted": _deleted,
+    "ready": _ready,
+    "done": _done,
+}
+
+
+def _unless_stopped(around: Circumstances, then: str) -> str:
+    return then if around.running else "nothing moves until astria-sync run is started"
+
+
+def _clock(moment: float, around: Circumstances) -> str:
+    """The time of day, with the date if it is not today's."""
+    then, today = time.localtime(moment), time.localtime(around.now)
+    return time.strftime("%H:%M:%S" if then[:3] == today[:3] else "%Y-%m-%d %H:%M", then)
+
+
+def closed_gates(meta: Mapping[str, Any], *, running: bool) -> dict[str, str]:
+    """The doors that are closed, from the state's small facts. Without a daemon the network was last tried long ago; the others stay as they are."""
+    lasting = ("gate:auth", "gate:balance")
+    found = {key: str(text) for key, text in meta.items() if key.startswith("gate:")}
+    return {
+        key.removeprefix("gate:"): text for key, text in sorted(found.items()) if running or key in lasting
+    }
+
+
+def problems(meta: Mapping[str, Any], around: Circumstances) -> list[dict[str, str]]:
+    """What concerns more than one file, each a kind and a sentence."""
+    found = [{"kind": name, "text": text} for name, text in around.gates.items()]
+    for key, value in sorted(meta.items()):
+        what, _, where = key.partition(":")
+        if what == "root":
+            found.append({"kind": "root", "text": str(value)})
+        elif what == "unreadable":
+            found += [
+                {"kind": "unreadable", "text": f"{where}/{path} cannot be used ({why})."}
+                for path, why in value.items()
+            ]
+        elif key == "watch_problems" and around.running:
+            found += [
+                {"kind": "watch", "text": f"{root}: {why}; it is looked at every so often instead."}
+                for root, why in value.items()
+            ]
+        elif key == "alarms":
+            found += [{"kind": "alarm", "text": str(text)} for text in value]
+    return found
