@@ -32,7 +32,9 @@ from astria_sync.workers import Pool
 log = logging.getLogger("astria_sync")
 
 _LONGEST_WAIT: Final = 60.0  # seconds; something always wakes the loop within it
-_DRAIN: Final = 8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
+_DRAIN: Final = (
+    8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
+)
 _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
 
 
@@ -45,6 +47,7 @@ class Engine:
         self.pool = pool
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._on_tick = on_tick
+        self._planned_at = 0.0
         files = TuneFiles(ctx.settings)
         self.intake = Intake(
             ctx=ctx,
@@ -158,6 +161,7 @@ class Engine:
 
     def _plan(self) -> None:
         """Everything that is due, in the order that data flows."""
+        self._planned_at = self.ctx.now
         self.ctx.pass_time()
         self.sending.paused = bool(self.ctx.journal.get("paused", False))
         self.intake.plan()
@@ -184,11 +188,13 @@ class Engine:
     def _walked(self, outcome: Outcome) -> None:
         if outcome.failure is not None:
             log.error("%s could not be looked at (%s)", outcome.work.root, outcome.failure)
+            self.intake.walk_failed(outcome.work)
             return
-        look: Look = outcome.result
-        self.intake.looked(look)
-        if look.recursive and look.scope == ".":
-            self.prompting.look_again()
+        looks: tuple[Look, ...] = outcome.result
+        for look in looks:
+            self.intake.looked(look)
+            if look.recursive and look.scope == ".":
+                self.prompting.look_again()
 
     def _folder_read(self, outcome: Outcome) -> None:
         self.tuning.read(outcome.work, outcome.result, outcome.failure)
@@ -261,10 +267,9 @@ class Engine:
             self.intake.next_due(),
             self.ctx.gates.next_at(),
             deadline,
-            self.ctx.journal.next_deadline(now),
+            # As of the last plan: what has become due since then was seen by nobody yet.
+            self.ctx.journal.next_deadline(self._planned_at),
         ]
-        if self.intake.dirty and self.ctx.busy[work.Lane.DISK]:
-            known.append(None)  # the walk's outcome wakes the loop
         nearest = min((moment for moment in known if moment is not None), default=now + _LONGEST_WAIT)
         return min(_LONGEST_WAIT, max(0.002, nearest - now))
 

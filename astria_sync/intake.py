@@ -5,6 +5,7 @@ say what was taken up.
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from astria_sync.context import Context
 from astria_sync.core import work
@@ -12,7 +13,7 @@ from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import FileSight, FolderSight, Look, Source
 from astria_sync.core.settle import Settling
 from astria_sync.folders import TuneFiles, parent
-from astria_sync.moves import drop_unsent, has_orders, is_move, lost_sources
+from astria_sync.moves import drop_unsent, has_orders, is_move, lost_sources, other_at_this_place
 from astria_sync.notes import error_file
 
 log = logging.getLogger("astria_sync")
@@ -35,7 +36,7 @@ class Intake:
     known: dict[Key, tuple[int, str]] = field(default_factory=dict)
     by_folder: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     missing: set[Key] = field(default_factory=set)
-    dirty: dict[tuple[str, str], bool] = field(default_factory=dict)  # (root, folder) → with all below
+    dirty: dict[str, dict[str, bool]] = field(default_factory=dict)  # root → folder → with all below
 
     def __post_init__(self) -> None:
         """Load what the journal knows."""
@@ -59,28 +60,32 @@ class Intake:
         """Something may have changed there."""
         if root not in self.ctx.watches:
             return
-        if sum(one == root for one, _ in self.dirty) > _MANY_HINTS:
+        folders = self.dirty.setdefault(root, {})
+        if len(folders) > _MANY_HINTS:
             self.rescan(root)
-        elif not self.dirty.get((root, ".")):
-            self.dirty[root, folder] = recursive or self.dirty.get((root, folder), False)
+        elif not folders.get("."):
+            folders[folder] = recursive or folders.get(folder, False)
 
     def rescan(self, root: str | None = None) -> None:
         """Look at everything, or at one root."""
         for one in [root] if root else list(self.ctx.watches):
-            for key in [key for key in self.dirty if key[0] == one]:
-                del self.dirty[key]
-            self.dirty[one, "."] = True
+            self.dirty[one] = {".": True}
 
     def plan(self) -> None:
         """Start the looks that are due."""
         for key in self.settling.due(self.ctx.now):
             root, path, kind = key
             self.hint(root, path if kind == "folder" else parent(path), recursive=False)
-        for (root, folder), recursive in list(self.dirty.items()):
+        for root, folders in list(self.dirty.items()):
             if not self.ctx.free(work.Lane.DISK):
                 return
-            if self.ctx.start(("walk", root), work.Walk(root=root, scope=folder, recursive=recursive)):
-                del self.dirty[root, folder]
+            if self.ctx.start(("walk", root), work.Walk(root=root, scopes=tuple(folders.items()))):
+                del self.dirty[root]
+
+    def walk_failed(self, piece: work.Walk) -> None:
+        """Nothing was seen: look again, at the next rescan at the latest."""
+        self.settling.ask_again()
+        self.ctx.event("daemon", None, None, "look failed", piece.root)
 
     def next_due(self) -> float | None:
         """When the next thing may have settled."""
@@ -110,8 +115,12 @@ class Intake:
         for key in self._in_scope(look) - seen:
             if not _below(key[1], look.unreadable):
                 self._gone(key)
+        for key, stamp, sight in units:  # all that is new first: one of them may be what another was before
+            if key not in self.known:
+                self._first_sight(key, sight)
+                self.settling.see(key, stamp, self.ctx.now)
         for key, stamp, sight in units:
-            self._saw(key, stamp, sight)
+            self._saw(key, stamp, sight, look)
         self._note_unreadable(look)
         if look.recursive and look.scope == ".":
             self.ctx.walked.add(look.root)
@@ -127,17 +136,17 @@ class Intake:
         for prompt in folder.prompts:
             yield (root, prompt.path, "prompt"), prompt.stamp, prompt
 
-    def _saw(self, key: Key, stamp: str, sight: FolderSight | FileSight) -> None:
-        known = self.known.get(key)
-        if known and known[1] == stamp:
+    def _saw(self, key: Key, stamp: str, sight: FolderSight | FileSight, look: Look) -> None:
+        known = self.known[key]
+        if known[1] == stamp:
             self.settling.forget(key)
             if key in self.missing:
                 self._back(key, known[0])
             return
-        source = self.ctx.journal.source(known[0]) if known else self._first_sight(key, sight)
-        if not self.settling.see(key, stamp, self.ctx.now):
+        if not self.settling.see(key, stamp, look.began, since=look.ended):
             return
         self.settling.forget(key)
+        source = self.ctx.journal.source(known[0])
         if key in self.missing:
             self._back(key, source.id)
         if isinstance(sight, FolderSight):
@@ -263,6 +272,39 @@ class Intake:
         self.on_folders(old.name, new.name)
         log.info("%s is now %s", old.location, new.location)
         return journal.source(old.id)
+
+    def who_is_here(self, source: Source, sight: FileSight | FolderSight, content: str = "") -> Source:
+        """The source that this sight is of: `source`, or another that was renamed to its place, or a new one after `source`
+        was renamed away. The two have changed places then.
+        """
+        other = other_at_this_place(
+            self.ctx.journal,
+            source,
+            sight,
+            content,
+            lambda one: self.settling.seen((one.root, one.path, one.kind)),
+        )
+        if other is None:
+            return source
+        journal = self.ctx.journal
+        places = [(one, (two.root, two.path, one.kind)) for one, two in ((source, other), (other, source))]
+        journal.change(
+            "sources", source.id, path=f"//{source.id}"
+        )  # the place must be free for the other one
+        empty = {key for _, key in places if key in self.missing}
+        for one, key in reversed(places):
+            drop_unsent(journal, one)
+            journal.change(
+                "sources", one.id, root=key[0], path=key[1], stamp="", missing_since=None, note="?"
+            )
+            self._know(key, one.id, "")
+            self.missing.discard(key)
+            self.ctx.event("source", one.id, one.id, "moved", f"{one.path} -> {key[1]}")
+            log.info("%s is now %s", one.location, Path(key[0], key[1]))
+        for key in empty:
+            self._gone(key)
+        self.on_folders(source.name, other.name)
+        return journal.source(other.id)
 
     # Bookkeeping
 

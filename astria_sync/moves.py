@@ -1,9 +1,10 @@
 """Files that went: what goes with them, and which new file is one that went, moved."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 
 from astria_sync.core.lifecycle import UNSENT_PROMPTS, UNSENT_TUNES, PromptState, TuneState
-from astria_sync.core.model import Source
+from astria_sync.core.model import FileSight, FolderSight, Source
 from astria_sync.journal import Journal
 
 
@@ -40,3 +41,48 @@ def is_move(old: Source, *, recent: float, inode: int, mtime_ns: int) -> bool:
     """
     together = old.missing_since is None or old.missing_since >= recent
     return together or old.inode == inode or (mtime_ns != 0 and old.mtime_ns == mtime_ns)
+
+
+def other_at_this_place(
+    journal: Journal,
+    source: Source,
+    sight: FileSight | FolderSight,
+    content: str,
+    seen: Callable[[Source], str],
+) -> Source | None:
+    """The source that has changed places with `source`, which is new or shows another inode than before; None if none has.
+
+    A rename keeps the inode, a file's time of modification, and the stamp of what is in a folder: all must agree, since
+    inodes are used again. `seen` is the stamp that a source shows while it settles.
+    """
+    if source.content and sight.inode == source.inode:
+        return None
+    ours = source.stamp.partition("|")[0]
+    where = "kind = ? AND id != ? AND inode = ? AND mtime_ns = ?"
+    mtime_ns = sight.mtime_ns if isinstance(sight, FileSight) else 0
+    for other in journal.sources(where, [source.kind, source.id, sight.inode, mtime_ns]):
+        same = (
+            other.content == content
+            if isinstance(sight, FileSight)
+            else other.stamp.partition("|")[0] == sight.stamp != ""
+        )
+        if not source.content and other.missing_since is not None:
+            continue  # one that is only gone is joined with what is new here
+        if (
+            other.content and same and _inode(other) != sight.inode
+        ):  # the same inode there: a second hard link
+            return other
+    if not source.content:
+        return None
+    for other in journal.sources(where, [source.kind, source.id, source.inode, source.mtime_ns]):
+        same = isinstance(sight, FileSight) or seen(other).partition("|")[0] == ours != ""
+        if not other.content and same and _inode(other) == source.inode:
+            return other
+    return None
+
+
+def _inode(source: Source) -> int:
+    try:
+        return os.stat(source.location).st_ino
+    except OSError:
+        return 0

@@ -48,6 +48,7 @@ class Prompting:
         if read is None:
             return False
         content = hashlib.sha256(read).hexdigest()
+        source = self.intake.who_is_here(source, sight, content)
         if not source.content and (
             old := self.intake.moved_from(source, content, inode=sight.inode, mtime_ns=sight.mtime_ns)
         ):
