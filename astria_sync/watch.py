@@ -7,6 +7,7 @@ folder, the kernel's queue overflows, the limit of watches leaves folders out. H
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,17 +18,19 @@ from typing import Final
 
 from watchdog.events import EVENT_TYPE_MODIFIED, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import inotify_c as kernel
-from watchdog.observers.api import BaseObserver, ObservedWatch
+from watchdog.observers.api import BaseObserver, EventQueue, ObservedWatch
 from watchdog.observers.inotify import InotifyEmitter
 
 from astria_sync.core.model import Hint
 from astria_sync.scan import ERROR_SUFFIX, TUNE_ERROR, is_left_alone
 
 log = logging.getLogger("astria_sync")
-
 _SETTINGS: Final = Path("/proc/sys/fs/inotify")
+_GATHER: Final = 0.05  # seconds without another event before hints are told
+_LONGEST: Final = 0.5  # seconds that a hint waits if the events do not pause
+_MANY: Final = 200  # hints at once; more are a look at the whole root
 # Opening and reading are not asked for, or our own reading would wake us. Nor is every single write of a copy under way: the
-# file's coming and its closing are, and what has not settled is looked at again anyway.
+# file's coming and its closing are (watchdog's filters cannot have attributes without writes), and the rest is looked at anyway.
 _IN: Final = kernel.InotifyConstants
 _MASK: Final = kernel.Mask(
     _IN.IN_CREATE | _IN.IN_CLOSE_WRITE | _IN.IN_ATTRIB | _IN.IN_MOVE | _IN.IN_DELETE | _IN.IN_DELETE_SELF
@@ -50,7 +53,6 @@ class Watcher:
         self._roots = tuple(root for root in roots if not root.poll)
         self._outputs = tuple(root.output for root in roots)
         self._post = post
-        self._started = False
         self._observer: _Observer | None = None
         self._armed: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}  # watch, device and inode
         self._real: dict[str, str] = {}
@@ -59,12 +61,11 @@ class Watcher:
 
     def start(self) -> None:
         """Watch every root that can be watched; the rest are problems, which `check` tries again."""
-        self._started = True
         self._open()
 
     def stop(self) -> None:
         """No hint comes after this returns."""
-        self._started = False
+        self._roots = ()
         self._close()
 
     def problems(self) -> Mapping[str, str]:
@@ -73,50 +74,44 @@ class Watcher:
 
     def check(self) -> tuple[Hint, ...]:
         """Set anew what died, was replaced, or came back; the hints say which roots may have changed unseen."""
-        if not self._started or not self._roots:
+        if not self._roots:
             return ()
         if self._observer is None or not self._observer.healthy:
-            was_running = self._observer is not None
-            self._close()
-            self._open()
-            concerned = self._roots if was_running or self._observer is not None else ()
+            was_running = self._close()
+            concerned = self._roots if self._open() or was_running else ()
         else:
             concerned = tuple(root for root in self._roots if not self._sound(root) and self._rearm(root))
         self._explain_left_out()
         return tuple(Hint(root=root.path, path=None) for root in concerned)
 
-    # The threads
-
-    def _open(self) -> None:
+    def _open(self) -> bool:
         try:
             descriptor = _Descriptor(self)
         except OSError as error:
             self._problems.update({root.path: _explain(error) for root in self._roots})
-            return
+            return False
         descriptor.start()
-        self._observer = _Observer(descriptor)
+        self._observer = _Observer(descriptor, self._post)
         self._observer.start()
         for root in self._roots:
             self._arm(root)
         self._explain_left_out()
+        return True
 
-    def _close(self) -> None:
+    def _close(self) -> bool:
         observer, self._observer = self._observer, None
         self._armed.clear()
         if observer is not None:
             observer.stop()
             observer.join()
+        return observer is not None
 
-    # What they say besides events; called on their threads
-
-    def overflowed(self) -> None:
+    def overflowed(self) -> None:  # on watchdog's thread, as is the next
         for root in self._roots:
             self._post(Hint(root=root.path, path=None))
 
     def left_out(self, path: str) -> None:
-        self._left_out.update(
-            root for root, real in self._real.copy().items() if _parts(path, real) is not None
-        )
+        self._left_out.update(r for r, real in self._real.copy().items() if _parts(path, real) is not None)
 
     def _sound(self, root: Watched) -> bool:
         """Whether its watch does all it can; a root that was missing and still is has no watch to be unsound."""
@@ -125,7 +120,8 @@ class Watcher:
             return identity == _identity(root.path)
         # A root that is watched and has a problem was left short of watches: set anew once the limit is another.
         said = self._problems.get(root.path)
-        return (said is None or _setting("max_user_watches") in said) and self._observer.emits(watch)
+        limit_stands = said is None or _setting("max_user_watches") in said
+        return limit_stands and any(e.watch == watch and e.is_alive() for e in self._observer.emitters)
 
     def _rearm(self, root: Watched) -> bool:
         """Whether anything may have happened unseen."""
@@ -143,10 +139,9 @@ class Watcher:
         if identity is None:
             self._problems[root.path] = "the folder is not there (is its disk mounted?)"
             return False
-        # watchdog does not follow a root that is a link, hence the real path.
-        real = self._real[root.path] = os.path.realpath(root.path)
+        real = self._real[root.path] = os.path.realpath(root.path)  # watchdog follows no root that is a link
         try:
-            handler = _Handler(root.path, real, self._outputs, self._post)
+            handler = _Handler(root.path, real, self._outputs, self._observer.gather)
             watch = self._observer.schedule(handler, real, recursive=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: folders nested too deep, or no more threads
             self._problems[root.path] = _explain(error)
@@ -156,16 +151,19 @@ class Watcher:
         return True
 
     def _explain_left_out(self) -> None:
+        limit = _setting("max_user_watches")
         for path in tuple(self._left_out):
-            if "max_user_watches" not in self._problems.get(path, ""):
-                self._problems[path] = _left_out_of(self._real[path])
+            if limit not in self._problems.get(path, ""):
+                folders = sum(1 for _ in os.walk(self._real[path]))
+                unseen = f"some changes in its {folders} folders are not seen before the full look"
+                self._problems[path] = f"{unseen}; raise {limit} with sysctl"
 
 
 class _Handler(FileSystemEventHandler):
     """Turns one root's events into hints. An exception here would end watchdog's thread, so none leaves."""
 
-    def __init__(self, root: str, real: str, outputs: Sequence[str], post: Callable[[Hint], None]) -> None:
-        self._root, self._real, self._post = root, real, post
+    def __init__(self, root: str, real: str, outputs: Sequence[str], gather: Callable[[Hint], None]) -> None:
+        self._root, self._real, self._gather = root, real, gather
         below = {_parts(output, root.rstrip("/")) for output in outputs}
         below |= {_parts(os.path.realpath(output), real) for output in outputs}
         self._outputs = tuple(path for path in below if path)
@@ -173,15 +171,13 @@ class _Handler(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:
         try:
             for hint in self._hints(event):
-                self._post(hint)
+                self._gather(hint)
         except Exception:
             log.exception("a file event of %s could not be read; all of it is looked at", self._root)
-            with suppress(Exception):
-                self._post(Hint(root=self._root, path=None))
+            self._gather(Hint(root=self._root, path=None))
 
     def _hints(self, event: FileSystemEvent) -> Iterator[Hint]:
-        # "Modified" is only ever what watchdog adds for the folder of an event; what lies below a directory that was moved
-        # is synthetic, and covered by the directory's own hint.
+        # What lies below a moved directory is synthetic: its hint covers it. "Modified" watchdog adds to every other event.
         if event.is_synthetic or event.event_type == EVENT_TYPE_MODIFIED:
             return
         ends = [os.fsdecode(end) for end in (event.src_path, event.dest_path) if end]
@@ -191,12 +187,13 @@ class _Handler(FileSystemEventHandler):
         parts = _parts(path, self._real)
         if parts is None or any(is_left_alone(part) for part in parts):
             return None
-        if not is_folder and parts and (parts[-1] == TUNE_ERROR or parts[-1].endswith(ERROR_SUFFIX)):
+        file = "" if is_folder or not parts else parts[-1]
+        if file == TUNE_ERROR or file.endswith(ERROR_SUFFIX):
             return None
         if any(parts[: len(output)] == output for output in self._outputs):
             return None
         folder = parts if is_folder else parts[:-1]
-        valid = list(takewhile(_is_utf8, folder))
+        valid = list(takewhile(lambda name: os.fsencode(name).decode(errors="ignore") == name, folder))
         # The scan enters no folder whose name is not UTF-8: the one above tells of it.
         recursive = is_folder and len(valid) == len(folder)
         return Hint(root=self._root, path="/".join(valid) or ".", recursive=recursive)
@@ -236,24 +233,39 @@ class _Descriptor(kernel.InotifyFD):
 
 class _Emitter(InotifyEmitter):
     def get_event_mask_from_filter(self) -> kernel.Mask:
-        # watchdog's own choice cannot ask for changed attributes without asking for every write.
         return _MASK
 
 
 class _Observer(BaseObserver):
-    """watchdog's InotifyObserver, over our descriptor."""
+    """watchdog's InotifyObserver over our descriptor, which says a thing once: a thousand files in a folder are one hint."""
 
-    def __init__(self, descriptor: _Descriptor) -> None:
+    def __init__(self, descriptor: _Descriptor, post: Callable[[Hint], None]) -> None:
         super().__init__(_Emitter, inotify_fd=descriptor)
-        self._descriptor = descriptor
+        self._descriptor, self._post = descriptor, post
+        self._gathered: dict[Hint, None] = {}
+        self._since = 0.0
+
+    def gather(self, hint: Hint) -> None:
+        if not self._gathered:
+            self._since = time.monotonic()
+        self._gathered[hint] = None
+
+    def dispatch_events(self, event_queue: EventQueue) -> None:
+        super().dispatch_events(event_queue)
+        if self._gathered and event_queue.empty():
+            self.stopped_event.wait(_GATHER)
+        if event_queue.empty() or time.monotonic() > self._since + _LONGEST:
+            hints, self._gathered = self._gathered, {}
+            if len(hints) > _MANY:
+                hints = {Hint(root=hint.root, path=None): None for hint in hints}
+            with suppress(Exception):  # one would end this thread
+                for hint in hints:
+                    self._post(hint)
 
     @property
     def healthy(self) -> bool:
         # A disk that was taken out and put back between two checks has the same inode, and none of the watches.
         return self.is_alive() and self._descriptor.is_alive() and not self._descriptor.lost_mount
-
-    def emits(self, watch: ObservedWatch) -> bool:
-        return any(emitter.watch == watch and emitter.is_alive() for emitter in self.emitters)
 
     def on_thread_stop(self) -> None:
         super().on_thread_stop()
@@ -268,34 +280,20 @@ def _parts(path: str, top: str) -> tuple[str, ...] | None:
     return tuple(path[len(top) + 1 :].split("/")) if path.startswith(f"{top}/") else None
 
 
-def _is_utf8(name: str) -> bool:
-    return os.fsencode(name).decode(errors="ignore") == name
-
-
 def _identity(path: str) -> tuple[int, int] | None:
-    try:
+    with suppress(OSError):
         info = os.stat(path)
-    except OSError:
-        return None
-    return (info.st_dev, info.st_ino) if stat.S_ISDIR(info.st_mode) else None
+        return (info.st_dev, info.st_ino) if stat.S_ISDIR(info.st_mode) else None
+    return None
 
 
 def _explain(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == EMFILE:
-        return f"its changes cannot be watched: raise {_setting('max_user_instances')}, with sysctl"
-    return f"its changes cannot be watched ({error})"
-
-
-def _left_out_of(path: str) -> str:
-    folders = sum(1 for _ in os.walk(path))
-    return (
-        f"not all changes in its {folders} folders are seen before the full look: "
-        f"raise the limit {_setting('max_user_watches')}, with sysctl"
-    )
+    limited = isinstance(error, OSError) and error.errno == EMFILE
+    advice = f"; raise {_setting('max_user_instances')} with sysctl" if limited else ""
+    return f"its changes cannot be watched ({error}){advice}"
 
 
 def _setting(name: str) -> str:
-    try:
+    with suppress(OSError):
         return f"fs.inotify.{name} (now {(_SETTINGS / name).read_text(encoding='ascii').strip()})"
-    except OSError:
-        return f"fs.inotify.{name}"
+    return f"fs.inotify.{name}"

@@ -54,6 +54,11 @@ class Ear:
         return [hint for hint in self.heard(mark) if hint != mark]
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astria_sync.watch._GATHER", 0.01)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "inbox"
@@ -439,15 +444,49 @@ def test_a_polled_root_is_not_watched(root: Path, listen: Callable[..., Ear]) ->
     assert ear.watcher.problems() == {}
 
 
-def test_the_handler_never_raises(root: Path, listen: Callable[..., Ear]) -> None:
-    """An event that makes no sense becomes a full look; a queue that refuses ends no thread."""
+def test_no_event_ends_a_thread(root: Path, listen: Callable[..., Ear]) -> None:
+    """An event that makes no sense becomes a full look."""
     ear = listen()
-    handler = next(iter(ear.watcher._observer._handlers.values())).copy().pop()  # type: ignore[union-attr]
-    handler.dispatch(FileCreatedEvent(object()))  # type: ignore[arg-type]
+    observer = ear.watcher._observer
+    assert observer is not None
+    (watch, _) = ear.watcher._armed[ear.path]
+    observer.event_queue.put((FileCreatedEvent(object()), watch))  # type: ignore[arg-type]
     ear.heard(ear.hint(None))
+    (root / "a.prompt").write_text("x")
+    ear.heard(ear.hint(".", recursive=False))
+
+
+def test_an_inbox_that_refuses_ends_no_thread(root: Path) -> None:
+    """Where hints go there may be trouble; the next one is offered all the same."""
+    offered: queue.SimpleQueue[Hint] = queue.SimpleQueue()
 
     def refuse(hint: Hint) -> None:
+        offered.put(hint)
         raise MemoryError
 
-    handler._post = refuse  # type: ignore[attr-defined]
-    handler.dispatch(FileCreatedEvent(str(root / "a.jpg")))
+    watcher = Watcher([Watched(path=str(root), output=f"{root}-output")], refuse)
+    watcher.start()
+    for name in ("a", "b"):
+        (root / name).mkdir()
+        assert offered.get(timeout=DEADLINE).path == name
+    assert watcher.check() == ()
+    watcher.stop()
+
+
+def test_many_files_are_few_hints(root: Path, listen: Callable[..., Ear]) -> None:
+    """A thousand files in a folder are looked at a few times, not a thousand."""
+    ear = listen()
+    for number in range(1000):
+        (root / "jane" / f"{number}.jpg").touch()
+    assert len(ear.until_marked()) < 100
+
+
+def test_many_folders_are_the_whole_root(
+    root: Path, listen: Callable[..., Ear], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More hints at once than are worth telling one by one are one look at everything."""
+    monkeypatch.setattr("astria_sync.watch._MANY", 3)
+    monkeypatch.setattr("astria_sync.watch._GATHER", 0.2)
+    ear = listen()
+    (root / "a" / "b" / "c" / "d" / "e" / "f").mkdir(parents=True)
+    ear.heard(ear.hint(None))
