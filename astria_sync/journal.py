@@ -210,15 +210,17 @@ class Journal:
 
     def next_deadline(self, now: float) -> float | None:
         """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""
-        tunes = (
-            "SELECT min(next_at) FROM tunes WHERE state IN ('queued', 'unsure', 'training') AND next_at > ?"
-        )
-        prompts = "SELECT min(next_at) FROM prompts WHERE state IN ('queued', 'unsure', 'generating', 'downloading') AND next_at > ?"
-        images = "SELECT min(next_at) FROM images WHERE state = 'wanted' AND next_at > ?"
-        return min(
-            (at for sql in (tunes, prompts, images) if (at := self.value(sql, [now])) is not None),
-            default=None,
-        )
+        # One question a state: each is a single step in the index.
+        questions = [
+            *(("tunes", state) for state in ("queued", "unsure", "training")),
+            *(("prompts", state) for state in ("queued", "unsure", "generating", "downloading")),
+            ("images", "wanted"),
+        ]
+        found = [
+            self.value(f"SELECT min(next_at) FROM {table} WHERE state = '{state}' AND next_at > ?", [now])
+            for table, state in questions
+        ]
+        return min((at for at in found if at is not None), default=None)
 
     # Small facts
 

@@ -19,7 +19,7 @@ from astria_sync.engine import Engine
 from astria_sync.journal import Journal, adopt, open_journal
 from astria_sync.judging import Ready
 from astria_sync.settings import Settings
-from astria_sync.tasks import read_folder
+from astria_sync.tasks import read_folder, walk
 
 _STAND_IN = 9_000_000_000  # ids of tunes that would be made, to show prompts that will use them
 _TO_COME = "<id of the new tune>"
@@ -56,16 +56,15 @@ class _Clock:
 class _DiskOnly:
     """A pool that looks at the disk at once, and drops whatever would go out."""
 
-    def __init__(self, roots: dict[str, scan.Root]) -> None:
+    def __init__(self, roots: dict[str, scan.Root], clock: _Clock) -> None:
         self._roots = roots
+        self._clock = clock
         self.done: list[Outcome] = []
 
     def submit(self, piece: Any) -> None:
         root = self._roots.get(getattr(piece, "root", ""))
         if isinstance(piece, work.Walk) and root:
-            self.done.append(
-                Outcome(work=piece, result=scan.look(root, piece.scope, recursive=piece.recursive))
-            )
+            self.done.append(Outcome(work=piece, result=walk(root, piece, self._clock)))
         elif isinstance(piece, work.ReadFolder) and root:
             try:
                 self.done.append(Outcome(work=piece, result=read_folder(root, piece.path)))
@@ -99,10 +98,11 @@ def _copy(state: Path, wall: float) -> Journal:
 
 
 def _look(settings: Settings, journal: Journal, wall: float) -> Engine:
-    pool = _DiskOnly(roots_of(settings))
+    clock = _Clock(wall)
+    pool = _DiskOnly(roots_of(settings), clock)
     ctx = Context(
         journal=journal,
-        clock=_Clock(wall),
+        clock=clock,
         settings=settings,
         write_file=lambda _path, _data: None,
         remove_file=lambda _path: None,

@@ -1,5 +1,6 @@
 """The walk: what lies in a watched root right now, as sightings. Reads directories and stats files, opens nothing."""
 
+import errno
 import hashlib
 import os
 import re
@@ -103,46 +104,46 @@ class _Walk:
     def __init__(self, root: Root) -> None:
         self.root = root
         self.real = os.path.realpath(root.path)
+        self.outputs = [os.path.realpath(output) for output in root.outputs]
         self.unreadable: dict[str, str] = {}
         self.been: set[tuple[int, int]] = set()
 
     def enters(self, scope: str) -> bool:
         """Whether a walk from the root would come to `scope` at all."""
         parts = [] if scope == "." else scope.split("/")
-        below = [("/".join(parts[: i + 1]), part) for i, part in enumerate(parts)]
-        if any(is_left_alone(part) or self.root.ignores(path, folder=True) for path, part in below):
+        for i, part in enumerate(parts):
+            path = "/".join(parts[: i + 1])
+            location = os.path.join(self.root.path, path)
+            if is_left_alone(part) or self.root.ignores(path, folder=True):
+                return False
+            if os.path.islink(location) and not self._follows(location):
+                return False
+        try:
+            return stat.S_ISDIR(os.stat(os.path.join(self.root.path, scope)).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
             return False
-        top = os.path.join(self.root.path, scope)
-        return os.path.isdir(top) and self._inside(os.path.realpath(top))
-
-    def _inside(self, real: str) -> bool:
-        return real == self.real or real.startswith(self.real.rstrip("/") + "/")
 
     def folders(self, directory: str, path: str, *, recursive: bool) -> Iterator[FolderSight]:
         """The directory and, if wanted, all below it; depth first, names in order."""
-        try:
-            info = os.stat(directory)
-            if (info.st_dev, info.st_ino) in self.been:
-                return
-            self.been.add((info.st_dev, info.st_ino))
-            with os.scandir(directory) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            self.unreadable[path] = error.strerror or str(error)
-            return
-        below: list[tuple[str, str]] = []
-        files: list[tuple[str, os.stat_result]] = []
-        for entry in listed:
-            if not _is_utf8(entry.name):
-                self.unreadable[f"{path}/{ascii(entry.name)[1:-1]}"] = (
-                    "its name is not valid UTF-8; rename it"
-                )
+        todo = [(directory, path)]
+        while todo:
+            directory, path = todo.pop()
+            below: list[tuple[str, str]] = []
+            files: list[tuple[str, os.stat_result]] = []
+            try:
+                info = os.stat(directory)
+                if (info.st_dev, info.st_ino) in self.been:
+                    continue
+                self.been.add((info.st_dev, info.st_ino))
+                with os.scandir(directory) as entries:
+                    for entry in sorted(entries, key=lambda entry: entry.name):
+                        self.sort_entry(entry, path, below, files)
+            except OSError as error:
+                self.unreadable[path] = error.strerror or str(error)
                 continue
-            self.sort_entry(entry, path, below, files)
-        yield _sight(path, info, files)
-        if recursive:
-            for child, child_path in below:
-                yield from self.folders(child, child_path, recursive=True)
+            yield _sight(path, info, files)
+            if recursive:
+                todo += reversed(below)
 
     def sort_entry(
         self,
@@ -157,35 +158,44 @@ class _Walk:
             return
         full = name if path == "." else f"{path}/{name}"
         try:
-            if entry.is_symlink() and not self._follows(entry, path):
+            if entry.is_symlink() and not self._follows(entry.path):
                 return
-            if entry.is_dir():
-                if not self.root.ignores(full, folder=True):
-                    below.append((entry.path, full))
+            folder = entry.is_dir()
+            if not (folder or _concerns_us(name)) or self.root.ignores(full, folder=folder):
                 return
-            if not _concerns_us(name) or self.root.ignores(full, folder=False):
-                return
-            info = entry.stat()
-        except OSError:
-            return  # gone between the listing and the look, or a dangling link
-        if stat.S_ISREG(info.st_mode):
-            files.append((name, info))
+            if not _is_utf8(name):
+                shown = full.encode(errors="backslashreplace").decode()
+                self.unreadable[shown] = "its name is not valid UTF-8; rename it"
+            elif folder:
+                below.append((entry.path, full))
+            elif stat.S_ISREG((info := entry.stat()).st_mode):
+                files.append((name, info))
+        except OSError as error:
+            # Gone between the listing and the look, a dangling link, or one to itself; anything else hides what is there.
+            if error.errno not in {errno.ENOENT, errno.ELOOP}:
+                raise
 
-    def _follows(self, entry: os.DirEntry[str], path: str) -> bool:
-        """Links that lead out are not followed, nor those to a directory that this walk comes to by itself."""
-        real = os.path.realpath(entry.path)
-        if not self._inside(real):
+    def _follows(self, link: str) -> bool:
+        """Links that lead out are not followed, nor those to a directory that this walk comes to by itself, or to an output."""
+        real = os.path.realpath(link)
+        if not _inside(real, self.real):
             return False
-        if not entry.is_dir():
+        if not os.path.isdir(real):
             return True
-        parts = os.path.relpath(real, self.real).split("/")
-        if parts == ["."] or os.path.commonpath([real, os.path.join(self.real, path)]) == real:
+        if any(_inside(real, output) or _inside(output, real) for output in self.outputs):
+            return False
+        if _inside(os.path.realpath(os.path.dirname(link)), real):
             return False  # to itself or a folder above: a loop
+        parts = os.path.relpath(real, self.real).split("/")
         below = ["/".join(parts[: i + 1]) for i in range(len(parts))]
         walked = not any(
             is_left_alone(p.rsplit("/", 1)[-1]) or self.root.ignores(p, folder=True) for p in below
         )
         return not walked
+
+
+def _inside(real: str, top: str) -> bool:
+    return real == top or real.startswith(top.rstrip("/") + "/")
 
 
 def _concerns_us(name: str) -> bool:

@@ -136,6 +136,7 @@ CREATE TABLE images (
     UNIQUE (prompt_id, n)
 );
 CREATE INDEX images_wanted ON images (deadline) WHERE state = 'wanted';
+CREATE INDEX images_next ON images (next_at) WHERE state = 'wanted';
 
 CREATE TABLE texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 

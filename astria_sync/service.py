@@ -129,7 +129,7 @@ class Service:
             plain_http=_is_local(settings),
         )
         stack.callback(downloader.close)
-        tasks = Tasks(api=api, downloader=downloader, roots=roots_of(settings))
+        tasks = Tasks(api=api, downloader=downloader, roots=roots_of(settings), clock=clock)
         threads = limits.uploads + limits.requests + limits.downloads + _DISK_THREADS
         pool = Workers(tasks, lambda outcome: engine.inbox.put(outcome), threads=threads)
         stack.callback(pool.close, wait=False)

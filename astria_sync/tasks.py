@@ -3,6 +3,7 @@
 They read files and call the network; none touches the journal or the engine.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from astria_sync import media, promptfile, scan, tunefile
 from astria_sync.api import Api
+from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import work
 from astria_sync.core.model import Look
 from astria_sync.core.pace import PAGE, next_cursor
@@ -27,8 +29,11 @@ _URLS_LIMIT: Final = 1 << 20
 class Tasks:
     """Carries out work. Built once by service.py, used by all threads."""
 
-    def __init__(self, *, api: Api, downloader: Downloader, roots: Mapping[str, scan.Root]) -> None:
+    def __init__(
+        self, *, api: Api, downloader: Downloader, roots: Mapping[str, scan.Root], clock: Clock | None = None
+    ) -> None:
         """`roots` by path, to walk them by their own rules."""
+        self._clock = clock or SystemClock()
         self._api = api
         self._downloader = downloader
         self._roots = roots
@@ -50,8 +55,8 @@ class Tasks:
         """Do one piece of work."""
         return self._by_type[type(piece)](piece)
 
-    def _walk(self, piece: work.Walk) -> Look:
-        return scan.look(self._roots[piece.root], piece.scope, recursive=piece.recursive)
+    def _walk(self, piece: work.Walk) -> tuple[Look, ...]:
+        return walk(self._roots[piece.root], piece, self._clock)
 
     def _read_folder(self, piece: work.ReadFolder) -> work.FolderRead:
         return read_folder(self._roots[piece.root], piece.path)
@@ -138,6 +143,16 @@ class Tasks:
     def _write_sidecar(piece: work.WriteSidecar) -> None:
         text = json.dumps(piece.data, ensure_ascii=False, indent=2)
         write_whole(piece.path, (text + "\n").encode())
+
+
+def walk(root: scan.Root, piece: work.Walk, clock: Clock) -> tuple[Look, ...]:
+    """Look at each folder asked for, with the times of the look."""
+    looks: list[Look] = []
+    for scope, recursive in piece.scopes:
+        began = clock.now()
+        look = scan.look(root, scope, recursive=recursive)
+        looks.append(dataclasses.replace(look, began=began, ended=clock.now()))
+    return tuple(looks)
 
 
 def read_folder(root: scan.Root, path: str) -> work.FolderRead:

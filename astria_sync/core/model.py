@@ -179,6 +179,8 @@ class Look:
     scope: str  # relative path of the directory that was walked; "." for all
     recursive: bool
     folders: tuple[FolderSight, ...]
+    began: float = 0.0  # on the engine's clock
+    ended: float = 0.0
     complete: bool = True
     problem: str = ""
     unreadable: Mapping[str, str] = field(default_factory=dict)

@@ -30,11 +30,10 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Walk:
-    """Look at a root, or one folder of it. Comes back as model.Look."""
+    """Look at folders of a root: each alone, or (true) with all below. Comes back as a tuple of model.Look."""
 
     root: str
-    scope: str = "."
-    recursive: bool = True
+    scopes: tuple[tuple[str, bool], ...] = ((".", True),)
     lane = Lane.DISK
 
 
