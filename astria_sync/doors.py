@@ -18,6 +18,13 @@ class Doors:
         if self.ctx.gates.probe_due(self.ctx.now):
             self.ctx.start("probe", work.Probe())
 
+    def next_due(self) -> float | None:
+        """When a door opens by itself, or is to be knocked at; None while somebody is knocking."""
+        closed = self.ctx.gates.closed
+        if gates.SLOW in closed:
+            return closed[gates.SLOW].until
+        return None if "probe" in self.ctx.under_way else self.ctx.gates.next_at()
+
     def seen_open(self) -> None:
         """Astria answered as it should: the network is there, the token good, the pace right."""
         self.ctx.open_gate(gates.NETWORK, gates.AUTH, gates.SLOW)

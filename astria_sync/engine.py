@@ -35,6 +35,7 @@ _LONGEST_WAIT: Final = 60.0  # seconds; something always wakes the loop within i
 _DRAIN: Final = (
     8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
 )
+_AT_ONCE: Final = 64  # messages in a step
 _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
 
 
@@ -112,11 +113,12 @@ class Engine:
             self.intake.rescan()
         self.step(Tick(what="start"))
 
-    def step(self, message: Any) -> None:
-        """Take in one message and decide what follows."""
+    def step(self, *messages: Any) -> None:
+        """Take in messages, mostly one, and decide what follows. One transaction, so one fsync, however many they are."""
         try:
             with self.ctx.journal.transaction():
-                self._take(message)
+                for message in messages:
+                    self._take(message)
                 self._plan()
         except BaseException:
             self._forget_step()
@@ -226,22 +228,30 @@ class Engine:
         while not (self.ctx.stopping and not self.ctx.under_way):
             if (until_idle and self.idle) or (deadline is not None and self.ctx.now >= deadline):
                 return
-            try:
-                message = self.inbox.get(timeout=self._patience(deadline))
-            except queue.Empty:
-                message = Tick(what="due")
-            if isinstance(message, Stop):
-                if message.now or self.ctx.stopping:
+            messages = self._messages(self._patience(deadline))
+            for stop in (message for message in messages if isinstance(message, Stop)):
+                if stop.now or self.ctx.stopping:
                     return
+                self.ctx.stopping = True
                 deadline = self.ctx.now + _DRAIN
-            self._step_until_written(message)
+            self._step_until_written(messages)
 
-    def _step_until_written(self, message: Any) -> None:
+    def _messages(self, patience: float) -> list[Any]:
+        """What has come, at least a tick; no more at once than keeps a step short."""
+        try:
+            messages = [self.inbox.get(timeout=patience)]
+            while len(messages) < _AT_ONCE:
+                messages.append(self.inbox.get_nowait())
+        except queue.Empty:
+            pass
+        return messages or [Tick(what="due")]
+
+    def _step_until_written(self, messages: list[Any]) -> None:
         """A state that cannot be written (a full disk) stops everything but loses nothing: the step is done again."""
         trouble = False
         while True:
             try:
-                self.step(message)
+                self.step(*messages)
             except sqlite3.OperationalError as error:
                 if not trouble:
                     log.error("The state cannot be written (%s); nothing is sent until it can.", error)  # noqa: TRY400
@@ -265,7 +275,7 @@ class Engine:
         now = self.ctx.now
         known = [
             self.intake.next_due(),
-            self.ctx.gates.next_at(),
+            self.doors.next_due(),
             deadline,
             # As of the last plan: what has become due since then was seen by nobody yet.
             self.ctx.journal.next_deadline(self._planned_at),

@@ -118,7 +118,7 @@ class Intake:
         for key, stamp, sight in units:  # all that is new first: one of them may be what another was before
             if key not in self.known:
                 self._first_sight(key, sight)
-                self.settling.see(key, stamp, self.ctx.now)
+                self.settling.see(key, stamp, look.began, since=look.ended)
         for key, stamp, sight in units:
             self._saw(key, stamp, sight, look)
         self._note_unreadable(look)

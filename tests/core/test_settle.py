@@ -40,7 +40,7 @@ def test_no_time_settles_at_once():
 
 
 def test_due_and_next_due():
-    """Those that may have settled are named, and when the first of the others will have."""
+    """Those that may have settled are named once until they are seen again, and when the first of the others will have."""
     settling = Settling[str](5)
     assert settling.next_due() is None
     settling.see("a", "1", 0.0)
@@ -48,7 +48,10 @@ def test_due_and_next_due():
     assert settling.next_due() == 5.0
     assert settling.due(4.9) == []
     assert settling.due(5.0) == ["a"]
+    assert settling.due(8.0) == ["b"]  # "a" is being looked at; it is told again once it was seen
+    settling.ask_again()
     assert settling.due(8.0) == ["a", "b"]
+    assert settling.next_due() is None
 
 
 @pytest.mark.parametrize("known", [True, False])
