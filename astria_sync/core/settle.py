@@ -29,7 +29,7 @@ class Settling(Generic[Key]):
             self._since[key] = (stamp, now if since is None else since)
             self._unasked[key] = self._since[key][1]
             return self.seconds <= 0
-        if now - known[1] >= self.seconds:
+        if known[1] + self.seconds <= now:
             return True
         self._unasked.setdefault(key, known[1])
         return False
@@ -45,7 +45,7 @@ class Settling(Generic[Key]):
 
     def due(self, now: float) -> list[Key]:
         """What may have settled by `now`, to be looked at again; each is told once until it was seen again."""
-        ready = [key for key, since in self._unasked.items() if now - since >= self.seconds]
+        ready = [key for key, since in self._unasked.items() if since + self.seconds <= now]
         for key in ready:
             del self._unasked[key]
         return ready

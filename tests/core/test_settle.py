@@ -48,10 +48,39 @@ def test_due_and_next_due():
     assert settling.next_due() == 5.0
     assert settling.due(4.9) == []
     assert settling.due(5.0) == ["a"]
-    assert settling.due(8.0) == ["b"]  # "a" is being looked at; it is told again once it was seen
-    settling.ask_again()
-    assert settling.due(8.0) == ["a", "b"]
+    assert settling.due(5.0) == []
+    assert settling.next_due() == 8.0
+    settling.see("a", "2", 6.0)
+    assert settling.due(20.0) == ["b", "a"]
     assert settling.next_due() is None
+
+
+def test_after_a_look_that_failed():
+    """What a failed look was to see is due once more."""
+    settling = Settling[str](5)
+    settling.see("a", "1", 0.0)
+    assert settling.due(5.0) == ["a"]
+    settling.ask_again()
+    assert settling.due(5.0) == ["a"]
+
+
+def test_a_look_takes_time():
+    """The time of standing still runs from the end of the look that saw the stamp to the start of the one that finds it."""
+    settling = Settling[str](5)
+    assert not settling.see("a", "1", 0.0, since=2.0)
+    assert not settling.see("a", "1", 6.0, since=8.0)
+    assert settling.due(6.9) == []
+    assert settling.see("a", "1", 7.0, since=9.0)
+
+
+def test_the_stamp_last_seen():
+    """While a thing settles its last stamp can be asked for."""
+    settling = Settling[str](5)
+    settling.see("a", "1", 0.0)
+    settling.see("a", "2", 1.0)
+    assert settling.seen("a") == "2"
+    settling.forget("a")
+    assert settling.seen("a") == ""
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -70,12 +99,34 @@ def test_forgotten(known):
 @given(SIGHTINGS, st.floats(0.1, 10))
 def test_settled_means_seen_unchanged_for_that_long(sightings, seconds):
     """Whatever is seen when, a thing settles just when its latest run of equal stamps spans the time."""
-    settling, now = Settling[str](seconds), 0.0
+    settling, now = Settling[str](seconds), 1.7e9
     since: dict[str, tuple[str, float]] = {}
     for key, stamp, step in sightings:
         now += step
         if key not in since or since[key][0] != stamp:
             since[key] = (stamp, now)
-        assert settling.see(key, stamp, now) == (now - since[key][1] >= seconds)
-        assert set(settling.due(now)) == {k for k, (_, at) in since.items() if now - at >= seconds}
-        assert settling.next_due() == min(at for _, at in since.values()) + seconds
+        assert settling.see(key, stamp, now) == (since[key][1] + seconds <= now)
+        assert settling.seen(key) == stamp
+
+
+@settings(print_blob=True, deadline=None)
+@given(SIGHTINGS, st.floats(0.1, 10))
+def test_nothing_that_settles_is_forgotten(sightings, seconds):
+    """Whoever looks when told to, at what is told, takes everything up, and each wait ends in something to look at."""
+    settling, now = Settling[str](seconds), 1.7e9
+    for key, stamp, step in sightings:
+        now += step
+        settling.see(key, stamp, now)
+        for told in settling.due(now):
+            settling.see(told, settling.seen(told), now)
+    for _ in range(len(sightings) + 1):
+        settling.ask_again()
+        if (at := settling.next_due()) is None:
+            break
+        now = max(now, at)
+        told = settling.due(now)
+        assert told
+        for one in told:
+            assert settling.see(one, settling.seen(one), now)
+            settling.forget(one)
+    assert len(settling) == 0
