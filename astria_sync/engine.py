@@ -238,8 +238,9 @@ class Engine:
 
     def _messages(self, patience: float) -> list[Any]:
         """What has come, at least a tick; no more at once than keeps a step short."""
+        messages: list[Any] = []
         try:
-            messages = [self.inbox.get(timeout=patience)]
+            messages.append(self.inbox.get(timeout=patience))
             while len(messages) < _AT_ONCE:
                 messages.append(self.inbox.get_nowait())
         except queue.Empty:

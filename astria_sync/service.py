@@ -44,11 +44,11 @@ def remove_file(path: Path) -> None:
 
 
 @contextmanager
-def sole_owner(settings: Settings, clock: Clock) -> Iterator[Journal]:
+def sole_owner(settings: Settings, clock: Clock, command: str) -> Iterator[Journal]:
     """The state, opened for writing by the one process that may; raises StateLocked if another has it."""
     with ExitStack() as stack:
         settings.state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = StateLock(settings.state)
+        lock = StateLock(settings.state, command=command)
         lock.acquire()
         stack.callback(lock.release)
         journal = open_journal(settings.state, now=clock.wall())
@@ -59,7 +59,7 @@ def sole_owner(settings: Settings, clock: Clock) -> Iterator[Journal]:
 def command_without_daemon(settings: Settings, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Change the journal directly, as no daemon runs that could."""
     clock = SystemClock()
-    with sole_owner(settings, clock) as journal:
+    with sole_owner(settings, clock, name) as journal:
         roots = [str(watch.path) for watch in settings.watch]
         return Commands(journal=journal, roots=roots, wall=clock.wall())(name, arguments)
 
@@ -106,12 +106,13 @@ class Service:
 
     def _build(self, stack: ExitStack) -> Engine:
         settings, clock = self.settings, self._clock
-        journal = stack.enter_context(sole_owner(settings, clock))
+        journal = stack.enter_context(sole_owner(settings, clock, "run"))
         root_locks = RootLocks(
             [watch.path for watch in settings.watch],
             state=settings.state,
             environ=self._environ,
             home=self._home,
+            command="run",
         )
         root_locks.acquire()
         stack.callback(root_locks.release)
@@ -176,6 +177,7 @@ class Service:
     def _on_tick(self, tick: Tick) -> None:
         """In the engine's thread: is the watcher alive, did the clock jump?"""
         if self._engine is None or tick.what == "start":
+            self._note_watch_problems()
             return
         wall, steady = self._clock.wall(), self._clock.now()
         if jumped(*self._before, wall, steady) and self._schedule:
@@ -188,7 +190,16 @@ class Service:
         if tick.what == "check" and self._watcher:
             for hint in self._watcher.check():
                 self._engine.inbox.put(hint)
-            self._engine.ctx.journal.put("watch_problems", dict(self._watcher.problems()) or None)
+            self._note_watch_problems()
+
+    def _note_watch_problems(self) -> None:
+        """Where `status` finds them."""
+        if self._engine and self._watcher:
+            problems = dict(self._watcher.problems())
+            if self._engine.ctx.journal.get("watch_problems", {}) != problems:
+                self._engine.ctx.journal.put("watch_problems", problems or None)
+                for root, problem in problems.items():
+                    log.warning("%s: %s", root, problem)
 
     def _signals(self, stack: ExitStack, engine: Engine) -> None:
         if threading.current_thread() is not threading.main_thread():
