@@ -1,0 +1,189 @@
+"""What goes along with a prompt, what a matrix asks for, and what is told before anything is sent."""
+
+import pytest
+
+
+def test_a_file_beside_the_prompt_is_uploaded(studio):
+    """`input_image: ./pose.jpg` arrives as the file it is; a URL arrives as `input_image_url`."""
+    pose = studio.picture("looks/pose.jpg")
+    studio.prompt("looks/a.prompt", "words", "input_image: ./pose.jpg")
+    studio.prompt("looks/b.prompt", "words", "input_image: https://example.com/p.jpg")
+    studio.run_once()
+    posts = {bool(post.files): post for post in studio.posts("/prompts$")}
+    (file,) = posts[True].files
+    assert (file.field, file.filename, file.size) == (
+        "prompt[input_image]",
+        "pose.jpg",
+        pose.stat().st_size,
+    )
+    assert posts[False].field("prompt[input_image_url]") == "https://example.com/p.jpg"
+    assert posts[False].field("prompt[input_image]") is None
+
+
+def test_a_picture_used_only_as_input_makes_no_tune(studio):
+    """A folder whose only picture is the input of the prompt beside it is no image folder to be paid for."""
+    studio.picture("looks/pose.jpg")
+    studio.prompt("looks/a.prompt", "words", "input_image: pose.jpg")
+    studio.run_once()
+    assert studio.made() == (0, 1)
+    assert studio.created().facts["text"] == "words"
+
+
+def test_several_files_keep_their_order(studio):
+    """`image_references` are uploaded in the order that they are written in."""
+    for name in ("b", "a", "c"):
+        studio.picture(f"refs/{name}.jpg")
+    front = "video_model: seedance2_fast_720p\nvideo_prompt: she walks\nimage_references: [../refs/b.jpg, ../refs/a.jpg]"
+    studio.prompt("p/p.prompt", "words", front)
+    studio.run_once()
+    (post,) = studio.posts("/prompts$")
+    assert [(file.field, file.filename) for file in post.files] == [
+        ("prompt[image_references][]", "b.jpg"),
+        ("prompt[image_references][]", "a.jpg"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["../../secret.jpg", "/etc/hostname", "link.jpg"])
+def test_a_path_that_leads_out_of_the_root_is_refused(studio, path):
+    """Nothing outside the watched root is ever sent, whether by dots, by an absolute path or by a link."""
+    (studio.home / "secret.jpg").write_bytes(studio.photo())
+    studio.write("looks/x.txt", "")
+    (studio.inbox / "looks/link.jpg").symlink_to(studio.home / "secret.jpg")
+    studio.prompt("looks/a.prompt", "words", f"input_image: {path}")
+    studio.run_once()
+    assert "outside" in studio.error("looks/a.prompt")
+    assert studio.posts() == []
+
+
+def test_an_input_that_comes_later_lets_the_prompt_go(studio):
+    """A file that is not there is told; when it comes the prompt goes and the error file with it."""
+    studio.prompt("a.prompt", "words", "input_image: poses/pose.jpg")
+    studio.run_once()
+    assert "pose.jpg" in studio.error("a.prompt")
+    studio.write("poses/.keep", "")
+    studio.picture("poses/pose.jpg")
+    studio.run_once()
+    assert studio.error("a.prompt") is None
+    assert studio.states()["a.prompt"] == "done"
+
+
+def test_every_aspect_ratio_reaches_astria_as_it_is_written(studio):
+    """`3:4` is text, never a number."""
+    ratios = ["1:1", "16:9", "9:16", "21:9", "9:21", "3:2", "2:3", "5:4", "4:5", "4:3", "3:4"]
+    studio.prompt("p.prompt", "words", f"matrix:\n  aspect_ratio: [{', '.join(ratios)}]")
+    studio.run_once()
+    assert sorted(post.field("prompt[aspect_ratio]") for post in studio.posts()) == sorted(ratios)
+
+
+def test_a_matrix_is_one_request_for_each_combination(studio):
+    """Names stand in the text, parameters are set, and a value added later asks only for what is new."""
+    for name in ("brown", "red"):
+        studio.folder(f"dresses/{name}", toml='name = "dress"\n')
+    front = "matrix: {{dress: [brown, red{more}], aspect_ratio: [3:4, 1:1]}}"
+    studio.prompt("p.prompt", "a <{dress}> on white, {{keep}}", front.format(more=""))
+    studio.run_once()
+    assert studio.made() == (2, 4)
+    ids = {studio.tune(f"dresses/{name}").remote_id for name in ("brown", "red")}
+    wanted = {
+        (f"a <faceid:{one}:1> dress on white, {{{{keep}}}}".replace("{{keep}}", "{{keep}}"), ratio)
+        for one in ids
+        for ratio in ("3:4", "1:1")
+    }
+    sent = {
+        (post.field("prompt[text]"), post.field("prompt[aspect_ratio]")) for post in studio.posts("/prompts$")
+    }
+    assert {ratio for _, ratio in sent} == {"3:4", "1:1"}
+    assert len(sent) == len(wanted) == 4
+    assert studio.check_pictures() == 4
+    studio.folder("dresses/blue", toml='name = "dress"\n')
+    studio.prompt("p.prompt", "a <{dress}> on white, {{keep}}", front.format(more=", blue"))
+    studio.run_once()
+    assert studio.made() == (3, 6)
+    studio.run_once()
+    assert studio.made() == (3, 6)
+
+
+def test_one_wrong_value_of_a_matrix_stops_only_itself(studio):
+    """A combination that cannot go is told; the others go."""
+    studio.folder("red")
+    studio.prompt("p.prompt", "{text} here", "matrix:\n  num_images: [1, 2]\n  text: [a, b]")
+    studio.prompt("q.prompt", "<{d}> here", "model: seedream\nmatrix:\n  d: [red]\n  num_images: [4, 5]")
+    studio.run_once()
+    assert studio.made() == (1, 5)
+    assert "5" in studio.error("q.prompt")
+    assert studio.states()["q.prompt"] in {"done+failed", "failed+done"}
+
+
+@pytest.mark.parametrize(
+    ("path", "front", "text", "told"),
+    [
+        ("p.prompt", "num_images: 9", "words", "num_images"),
+        ("p.prompt", "num_images: 0", "words", "num_images"),
+        ("p.prompt", "model: seedream\nnum_images: 5", "words", "Seedream"),
+        ("p.prompt", "model: seedream", "<1> words", "<1>"),
+        ("p.prompt", "aspect_ratio: 3:5", "words", "aspect_ratio"),
+        ("p.prompt", "aspect_ratoi: 3:4", "words", "aspect_ratio"),
+        ("p.prompt", "seed: -1", "words", "seed"),
+        ("p.prompt", "num_images: 2", "", "text"),
+        ("p.prompt", "", "", "text"),
+        ("p.prompt", "", "  \n\n", "text"),
+        ("jane/p.prompt", "num_images: 2", "", "text"),
+        ("jane/p.prompt", "", " \n", "text"),
+        ("p.prompt", "input_image: no.jpg", "words", "no.jpg"),
+    ],
+)
+def test_a_limit_is_told_before_anything_is_sent(studio, path, front, text, told):
+    """Each with one clear sentence beside the file, and no request; mended, it goes and the sentence is gone."""
+    studio.folder("jane")
+    studio.prompt(path, text, front)
+    studio.run_once()
+    assert told in studio.error(path)
+    assert studio.states()[path] == "failed"
+    assert studio.posts("/prompts$") == []
+    studio.prompt(path, "fine words")
+    studio.run_once()
+    assert studio.error(path) is None
+    assert studio.states()[path] == "done"
+    assert studio.made() == (1, 1)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00w", b"\x00\x01\x02", b"---\nnum_images: 2\nwords", b"---\n: :\n---\nx"])
+def test_a_file_that_cannot_be_read_is_told(studio, data):
+    """Binary, another encoding, a block that is never closed, YAML that is none: told, nothing sent."""
+    studio.write("p.prompt", data)
+    studio.run_once()
+    assert "p.prompt" in studio.error("p.prompt")
+    assert studio.posts() == []
+
+
+def test_extra_is_passed_through_unread(studio):
+    """What Astria adds later goes through `extra:`."""
+    studio.prompt("p.prompt", "words", "extra:\n  brand_new: 7\n  flags: [a, b]")
+    studio.run_once()
+    (post,) = studio.posts()
+    assert post.field("prompt[brand_new]") == "7"
+    assert [value for name, value in post.fields if name == "prompt[flags][]"] == ["a", "b"]
+
+
+def test_an_edit_of_a_file_that_was_wrong_pays_once(studio):
+    """Wrong, then right, then touched: one prompt."""
+    studio.prompt("p.prompt", "words", "num_images: 9")
+    studio.run_once()
+    studio.prompt("p.prompt", "words", "num_images: 2")
+    studio.run_once()
+    studio.prompt("p.prompt", "words", "num_images: 9")
+    studio.run_once()
+    assert studio.error("p.prompt")
+    studio.prompt("p.prompt", "words", "num_images: 2")
+    studio.run_once()
+    assert studio.error("p.prompt") is None
+    assert studio.made() == (0, 1)
+    assert studio.states() == {"p.prompt": "done"}
+
+
+def test_a_video_is_an_mp4(studio):
+    """The extension follows the content."""
+    studio.prompt("p.prompt", "words", "video_model: seedance2_fast_720p\nvideo_prompt: she walks")
+    studio.run_once()
+    assert [name.rpartition(".")[2] for name in studio.files() if not name.endswith(".json")] == ["mp4"]
+    assert studio.check_pictures() == 1
