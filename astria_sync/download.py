@@ -69,7 +69,7 @@ class Downloader:
             return refusal.result
         except httpx.HTTPError as error:
             return NotSaved(why=str(error) or type(error).__name__, etag=work.resume_etag)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, ValueError) as error:
             return NotSaved(why=f"its address is none ({error})", expired=True)
         except OSError as error:
             with suppress(OSError):
@@ -82,8 +82,8 @@ class Downloader:
         have = part.stat().st_size if work.resume_etag and part.exists() else 0
         headers = {"Range": f"bytes={have}-", "If-Range": work.resume_etag} if have else {}
         with self._get(work.url, headers) as response:
-            start = self._start(response, have)
-            etag = _strong_etag(response)
+            start = self._start(response, have, work.resume_etag)
+            etag = _strong_etag(response) or (work.resume_etag if start else "")
             total = _length(response, start)
             digest = hashlib.sha256()
             with open(part, "r+b" if start else "wb") as file:
@@ -113,22 +113,28 @@ class Downloader:
         raise Refused("it is redirected without end")
 
     @staticmethod
-    def _start(response: httpx.Response, have: int) -> int:
+    def _start(response: httpx.Response, have: int, resume_etag: str) -> int:
         """Where the bytes that come belong; raises Refused if none come."""
         status = response.status_code
-        if status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            return have
+        if status in {200, 206} and response.headers.get("Content-Encoding", "identity") not in {
+            "",
+            "identity",
+        }:
+            raise Refused("it came compressed although that was not asked for")
         if status == 200:
-            if response.headers.get("Content-Encoding", "identity") not in {"", "identity"}:
-                raise Refused("it came compressed although that was not asked for")
             return 0
         if status in {206, 416}:
+            goes_on = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            # A server that does not know If-Range sends the end of whatever lies there now.
+            if status == 206 and goes_on and response.headers.get("ETag", resume_etag) == resume_etag:
+                return have
             raise Refused(
                 "the server cannot go on where the download stopped"
             )  # no etag kept: next time from the start
-        if status in {400, 401, 403, 404, 410}:
-            raise Refused(f"its host answered {status}", expired=True)
-        raise Refused(f"its host answered {status}")
+        # The part that is here is still good.
+        raise Refused(
+            f"its host answered {status}", expired=status in {400, 401, 403, 404, 410}, etag=resume_etag
+        )
 
     @staticmethod
     def _publish(work: Download, part: Path, size: int, sha256: str) -> Saved | NotSaved:
@@ -167,7 +173,8 @@ def _hash_start(file: IO[bytes], digest: Any, start: int) -> None:
 
 
 def _copy(response: httpx.Response, file: IO[bytes], digest: Any, size: int) -> int:
-    for chunk in response.iter_raw(_CHUNK):
+    # As they come: pieces of a fixed size would be held back, and lost when the connection breaks.
+    for chunk in response.iter_raw():
         size += len(chunk)
         if size > _LARGEST:
             raise Refused("it does not end")
