@@ -34,7 +34,6 @@ _ORDER: Final = {
     )
     for state in states
 }
-_FINISHED: Final = ("ready", "done")
 
 # An order that a newer version of its file has replaced, or whose file is gone, is nobody's trouble any more.
 _STALE_PROMPT: Final = """
@@ -103,6 +102,7 @@ def snapshot(
     with reading(state) as connection:
         if connection is None or not _has_tables(connection):
             return _empty(daemon)
+        within = _limit(connection, paths)
         meta = _meta(connection)
         around = Circumstances(
             now=now,
@@ -110,19 +110,31 @@ def snapshot(
             gates=closed_gates(meta, running=bool(daemon["running"])),
             running=bool(daemon["running"]),
         )
-        orders = [order for order in _orders(connection) if _within(order, paths)]
-        shown = [order for order in orders if everything or _noteworthy(order)]
-        troubles = [*problems(meta, around), *_file_problems(connection, paths)]
+        troubles = [*problems(meta, around), *_file_problems(connection, within)]
+        shown = sorted(_orders(connection, within, everything=everything), key=_rank)
         return {
             **_empty(daemon),
             "paused": around.paused,
-            "counts": _counts(connection, orders, paths),
-            "spent": _spent(connection, paths, now),
+            "counts": _counts(connection, within),
+            "spent": _spent(connection, within, now),
             "problems": troubles,
-            "failed": any(_failed(order) for order in orders)
+            "failed": any(_failed(order) for order in shown)
             or any(one["kind"] == "file" for one in troubles),
-            "items": [_item(order, around) for order in sorted(shown, key=_rank)],
+            "items": [_item(order, around) for order in shown],
         }
+
+
+def _limit(connection: sqlite3.Connection, paths: Sequence[str]) -> str:
+    """A condition on sources `s`: at or below one of the paths."""
+    if not paths:
+        return "1"
+
+    def within(root: str, path: str) -> bool:
+        place = root if path == "." else os.path.join(root, path)
+        return any(one in {place, "/"} or place.startswith(one + "/") for one in paths)
+
+    connection.create_function("within", 2, within, deterministic=True)
+    return "within(s.root, s.path)"
 
 
 def saved_pictures(state: Path, since: float = 0.0) -> list[dict[str, Any]]:
@@ -173,16 +185,12 @@ def _empty(daemon: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _orders(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
-    yield from connection.execute(_TUNES)
-    yield from connection.execute(_PROMPTS)
-
-
-def _noteworthy(order: sqlite3.Row) -> bool:
-    """Unfinished, failed, or finished with something to be said."""
-    if order["stale"]:
-        return False
-    return order["state"] not in _FINISHED or any(order[key] for key in ("problem", "reason", "changed"))
+def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) -> Iterator[sqlite3.Row]:
+    """What is unfinished, failed, or finished with something to be said; or everything."""
+    telling = "o.state NOT IN ('ready', 'done') OR s.problem != '' OR o.reason != ''"
+    for select, stale, also in ((_TUNES, _STALE_TUNE, " OR o.changed = 1"), (_PROMPTS, _STALE_PROMPT, "")):
+        wanted = "1" if everything else f"({telling}{also}) AND NOT ({stale})"
+        yield from connection.execute(f"{select} WHERE {within} AND {wanted}")
 
 
 def _failed(order: sqlite3.Row) -> bool:
@@ -215,44 +223,34 @@ def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
     return item
 
 
-def _counts(
-    connection: sqlite3.Connection, orders: Sequence[sqlite3.Row], paths: Sequence[str]
-) -> dict[str, Any]:
+def _counts(connection: sqlite3.Connection, within: str) -> dict[str, Any]:
     counts: dict[str, Any] = _empty({})["counts"]
-    for order in orders:
-        if not order["stale"]:
-            counts[f"{order['kind']}s"][order["state"]] += 1
-    sql = """
-        SELECT s.root, s.path, count(*) AS saved, sum(i.size) AS bytes FROM images i
+    for table, stale in (("tunes", _STALE_TUNE), ("prompts", _STALE_PROMPT)):
+        sql = f"""
+            SELECT o.state, count(*) FROM {table} o JOIN sources s ON s.id = o.source_id
+            WHERE {within} AND NOT ({stale}) GROUP BY o.state"""
+        counts[table] |= dict(connection.execute(sql))
+    sql = f"""
+        SELECT count(*), coalesce(sum(i.size), 0) FROM images i
         JOIN prompts p ON p.id = i.prompt_id JOIN sources s ON s.id = p.source_id
-        WHERE i.state = 'saved' GROUP BY s.id"""
-    for row in connection.execute(sql):
-        if _within(row, paths):
-            counts["images"]["saved"] += row["saved"]
-            counts["images"]["bytes"] += row["bytes"]
+        WHERE i.state = 'saved' AND {within}"""
+    saved, octets = connection.execute(sql).fetchone()
+    counts["images"] = {"saved": saved, "bytes": octets}
     return counts
 
 
-def _spent(connection: sqlite3.Connection, paths: Sequence[str], now: float) -> dict[str, float]:
+def _spent(connection: sqlite3.Connection, within: str, now: float) -> dict[str, float]:
     """What was ordered from here. A tune that `id` in tune.toml names was paid for elsewhere, once."""
     midnight = datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    # An order without an attempt of ours was found in the account: it cost then, not today.
-    sql = """
-        SELECT s.root, s.path, sum(o.cost_mc) AS total, sum(o.cost_mc * (o.bound_at >= ? AND o.attempt > 0)) AS today
-        FROM {table} o JOIN sources s ON s.id = o.source_id WHERE o.cost_mc > 0{where} GROUP BY s.id"""
     total = today = 0
-    for table, where in (("tunes", " AND json_extract(o.params, '$.id') IS NULL"), ("prompts", "")):
-        for row in connection.execute(sql.format(table=table, where=where), [midnight.timestamp()]):
-            if _within(row, paths):
-                total, today = total + row["total"], today + (row["today"] or 0)
+    for table, own in (("tunes", "json_extract(o.params, '$.id') IS NULL"), ("prompts", "1")):
+        # An order without an attempt of ours was found in the account: it cost then, not today.
+        sql = f"""
+            SELECT coalesce(sum(o.cost_mc), 0), coalesce(sum(o.cost_mc * (o.bound_at >= ? AND o.attempt > 0)), 0)
+            FROM {table} o JOIN sources s ON s.id = o.source_id WHERE o.cost_mc > 0 AND {own} AND {within}"""
+        sums = connection.execute(sql, [midnight.timestamp()]).fetchone()
+        total, today = total + sums[0], today + sums[1]
     return {"today_usd": today / _USD, "total_usd": total / _USD}
-
-
-def _within(row: sqlite3.Row, paths: Sequence[str]) -> bool:
-    if not paths:
-        return True
-    place = row["root"] if row["path"] == "." else os.path.join(row["root"], row["path"])
-    return any(path in {place, "/"} or place.startswith(path + "/") for path in paths)
 
 
 # What concerns more than one file
@@ -262,16 +260,12 @@ def _meta(connection: sqlite3.Connection) -> dict[str, Any]:
     return {row["key"]: json.loads(row["value"]) for row in connection.execute("SELECT key, value FROM meta")}
 
 
-def _file_problems(connection: sqlite3.Connection, paths: Sequence[str]) -> list[dict[str, str]]:
+def _file_problems(connection: sqlite3.Connection, within: str) -> list[dict[str, str]]:
     """A tune.toml that cannot be used in a folder without pictures: no order shows it."""
-    sql = """
-        SELECT s.root, s.path, s.problem FROM sources s WHERE s.problem != '' AND s.missing_since IS NULL
+    sql = f"""
+        SELECT s.path, s.problem FROM sources s WHERE {within} AND s.problem != '' AND s.missing_since IS NULL
         AND s.kind = 'folder' AND NOT EXISTS (SELECT 1 FROM tunes WHERE source_id = s.id AND current = 1)"""
-    return [
-        {"kind": "file", "text": f"{row['path']}: {row['problem']}"}
-        for row in connection.execute(sql)
-        if _within(row, paths)
-    ]
+    return [{"kind": "file", "text": f"{row['path']}: {row['problem']}"} for row in connection.execute(sql)]
 
 
 def _iso(seconds: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-_AGAIN: Final = "goes again when the file changes, or on: astria-sync retry"
+_AGAIN: Final = "goes again when the file changes, or on: astria-sync retry PATH"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def _waiting(_: Any, around: Circumstances) -> tuple[str, str]:
 
 def _held(_: Any, around: Circumstances) -> tuple[str, str]:
     del around
-    return "held back: too many new prompts at one go", "goes on: astria-sync approve"
+    return "held back: too many new prompts at one go", "goes on: astria-sync approve --all"
 
 
 def _queued(order: Any, around: Circumstances) -> tuple[str, str]:
@@ -96,19 +96,19 @@ def _failed(_: Any, around: Circumstances) -> tuple[str, str]:
 
 def _expired(_: Any, around: Circumstances) -> tuple[str, str]:
     del around
-    return "Astria deleted the tune after its 30 days", "a new one is made on: astria-sync retrain"
+    return "Astria deleted the tune after its 30 days", "a new one is made on: astria-sync retrain FOLDER"
 
 
 def _deleted(order: Any, around: Circumstances) -> tuple[str, str]:
     del around
-    again = "retrain" if order["kind"] == "tune" else "rerun"
+    again = "retrain FOLDER" if order["kind"] == "tune" else "rerun PATH"
     return "Astria does not have it any more", f"it is made anew on: astria-sync {again}"
 
 
 def _ready(order: Any, around: Circumstances) -> tuple[str, str]:
     del around
     return (
-        ("its folder has changed since", "a new tune of it: astria-sync retrain")
+        ("its folder has changed since", "a new tune of it: astria-sync retrain FOLDER")
         if order["changed"]
         else ("", "")
     )

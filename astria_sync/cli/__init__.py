@@ -72,6 +72,18 @@ class Commands(click.Group):
                 return command
         return _refused(cmd_name) if cmd_name in LATER else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but a slip of the fingers is told what was meant."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), 1)
+            meant = f"; did you mean `{near[0]}`?" if near else ""
+            raise click.UsageError(f"There is no command `{args[0]}`{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Grouped by what one wants to do; the texts are above, so that no module is imported for them."""
         del ctx
@@ -134,7 +146,8 @@ def _wrong_usage(error: click.ClickException) -> str:
             f"{error.option_name} stands before the command: astria-sync {error.option_name} … {_name(error)}"
         )
     if isinstance(error, click.UsageError) and error.ctx is not None and "not available in" not in text:
-        return f"{text.removesuffix('.')}; see: {error.ctx.command_path} --help"
+        text = f"{text} See" if text.endswith("?") else f"{text.removesuffix('.')}; see"
+        return f"{text}: {error.ctx.command_path} --help"
     return text
 
 

@@ -89,8 +89,9 @@ def show(text: str = "") -> None:
 
 
 def show_json(value: object) -> None:
-    """Data for a program, on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """Data for a program, on stdout; readable, but with nothing in it that would steer a terminal."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    click.echo("".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text))
 
 
 def colour(stream: Any) -> bool:

@@ -197,7 +197,8 @@ def _ending(folder: Path, state: Path, code: int, wanted: int, *, keep: bool) ->
     arrived = code == 0 and bool(wanted) and len(here) == wanted and not found["items"]
     show()
     show(click.style(f"{len(here)} of {count(wanted, 'picture')} arrived:", bold=True))
-    for one in sorted(here, key=lambda one: (one["path"], one["id"], one["n"])):
+    here.sort(key=lambda one: (one["path"], one["id"], one["n"]))
+    for one in here:
         where = one["location"].relative_to(folder)
         show(
             f"  {visible(one['path']):<22}  → {visible(where)}  ({_edges(one['location'])}, {size(one['size'])})"
@@ -226,7 +227,9 @@ def _edges(path: Path) -> str:
 def _how_to_go_on(folder: Path, *, keep: bool) -> None:
     if keep:
         shutil.rmtree(folder / "state" / "astria-sync", ignore_errors=True)
-        show(f"The studio stays at {folder}. A second run would order nothing: everything in it is done.")
+        show(
+            f"The studio stays at {folder}. It belongs to the stand-in; for pictures of your own make another:"
+        )
     else:
         example = quoted(Path.home() / "astria-demo")
         show(

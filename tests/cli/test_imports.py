@@ -1,0 +1,54 @@
+"""Commands that only read import nothing that they do not use."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = [
+    "httpx",
+    "apscheduler",
+    "watchdog",
+    "sqlite_utils",
+    "rich",
+    "PIL",
+    "uvicorn",
+    "starlette",
+    "ruamel",
+    "asyncio",
+]
+
+
+def loaded(desk, *arguments):
+    """What a call has in sys.modules at its end."""
+    script = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
+        "from astria_sync.cli import main\n"
+        f"sys.argv = ['astria-sync', *{arguments!r}]\n"
+        "main()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=desk.environ(), capture_output=True, text=True, check=True
+    )
+    return {name.partition(".")[0] for name in run.stderr.split()}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["status"], ["status", "--json"]])
+def test_reading_is_light(desk, arguments):
+    """`--help` and `status` import neither network, scheduler, watcher, pictures nor what writes the state."""
+    desk.configure()
+    config = [] if arguments[0].startswith("--") else ["--config", str(desk.config)]
+    assert loaded(desk, *config, *arguments).isdisjoint(HEAVY)
+
+
+def test_help_reads_no_configuration(desk):
+    """`--help` does not even need msgspec."""
+    assert "msgspec" not in loaded(desk, "--help")
+
+
+def test_status_beside_a_daemon_is_light_too(desk):
+    """Finding out who holds the state imports nothing heavy either."""
+    desk.configure()
+    desk.state.with_name("state.db.lock").touch()
+    assert loaded(desk, "--config", str(desk.config), "status").isdisjoint(HEAVY)

@@ -1,0 +1,86 @@
+"""`plan`: what would be sent."""
+
+import json
+
+import pytest
+
+from astria_sync.cli import plan as module
+from astria_sync.rehearsal import Planned
+
+
+@pytest.fixture
+def drop(desk):
+    """Folders with something of everything in them."""
+    desk.configure()
+    desk.picture("jane/a.jpg")
+    (desk.inbox / "jane/hike.prompt").write_text("hiking")
+    (desk.inbox / "look.prompt").write_text("<jane> and <nobody>")
+    (desk.inbox / "bad.prompt").write_text("---\naspekt_ratio: 1:1\n---\nx")
+    return desk
+
+
+def test_plan_says_where_everything_would_go(drop):
+    """The tune, the prompt with its tune mentioned, what waits and what cannot be sent; nothing is made."""
+    result = drop("plan")
+    assert result.exit_code == 0, result.output
+    sent, _, rest = result.stdout.partition("WOULD WAIT")
+    assert "POST /tunes, 1 file" in sent
+    assert "POST /tunes/3618064/prompts" in sent
+    assert "<id of the new tune>" in sent
+    assert "<nobody>" in rest
+    assert 'did you mean "aspect_ratio"' in rest.partition("CANNOT BE SENT")[2]
+    assert result.stdout.endswith("Nothing was sent.\n")
+    assert not drop.state.exists()
+    assert not list(drop.inbox.rglob("*.error.txt"))
+
+
+def test_plan_as_json(drop):
+    """A program gets every request with its fields."""
+    found = json.loads(drop("plan", "--json").stdout)
+    assert [one["state"] for one in found["requests"] if one["kind"] == "tune"] == ["new"]
+    tune = next(one for one in found["requests"] if one["kind"] == "tune")
+    assert tune["request"] == "POST /tunes"
+    assert ["tune[title]", "jane"] in tune["fields"]
+    assert (found["estimate_usd"], found["unpriced"]) == (0, 3)
+
+
+def test_verbose_shows_every_field(drop):
+    """With --verbose each field and file stands below its request."""
+    assert "tune[title] = jane" not in drop("plan").stdout
+    assert "tune[title] = jane" in drop("--verbose", "plan").stdout
+
+
+def test_nothing_to_plan(desk):
+    """An empty folder would order nothing."""
+    assert desk.configure()("plan").stdout == "Nothing would be sent.\n"
+
+
+@pytest.mark.parametrize(
+    ("prices", "words"),
+    [
+        ([0.5, 0.25], "about $0.75. Nothing"),
+        ([0.5, None], "about $0.50, and 1 of them price not known yet. Nothing"),
+        ([None, None], "2 prompts: price not known yet. Nothing"),
+        ([0.0], "about $0.00. Nothing"),
+    ],
+)
+def test_prices_add_up_as_far_as_they_are_known(capsys, prices, words):
+    """What has no price yet is said, not taken for free."""
+    planned = [
+        Planned(
+            kind="prompt",
+            path=f"{number}.prompt",
+            root="/in",
+            state="new",
+            method_path="POST /tunes/1/prompts",
+            fields=[("prompt[text]", "x" * 200)],
+            uploads=[],
+            reason="",
+            estimate_usd=price,
+        )
+        for number, price in enumerate(prices)
+    ]
+    module._for_people(planned, verbose=False)
+    shown = capsys.readouterr().out
+    assert words in shown
+    assert "…" in shown

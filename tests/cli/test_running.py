@@ -1,0 +1,154 @@
+"""`run`, `simulator` and `demo` as the processes that they are."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from astria_sync.lock import StateLock
+
+
+def start(desk, *arguments, **environ):
+    return subprocess.Popen(
+        [sys.executable, "-m", "astria_sync", *arguments],
+        env=desk.environ(**environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_run_once_sums_up(desk, account):
+    """At the end it says what was made, what waits and why, what failed and why; the token is in no line of it."""
+    desk.configure()
+    (desk.inbox / "sky.prompt").write_text("a sky")
+    (desk.inbox / "look.prompt").write_text("<nobody> in the rain")
+    (desk.inbox / "bad.prompt").write_text("a sky FAIL_USER_ERROR")
+    result = desk.process("--verbose", "run", "--once", "--timeout", "30", **account)
+    assert result.returncode == 1, result.stderr
+    assert result.stdout == ""
+    assert re.search(r"^Made: 1 picture of 1 prompt", result.stderr, re.MULTILINE)
+    assert re.search(rf"^  sky.prompt → {desk.home}/out/sky/sky-\d+-1.jpg$", result.stderr, re.MULTILINE)
+    failed, _, waiting = result.stderr.partition("\nFailed:\n")[2].partition("Not finished:\n")
+    assert "bad.prompt: Astria could not make it" in failed
+    assert "look.prompt: waits for <nobody>" in waiting
+    assert account["ASTRIA_AUTH_TOKEN"] not in result.stderr
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} \w+ ", result.stderr)
+
+
+def test_run_without_a_token_ends_with_4(desk):
+    """Nothing can be done without a token, and that is said."""
+    result = desk.configure().process("run", "--once")
+    assert result.returncode == 4
+    assert "There is no token" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_run_beside_another_daemon_ends_with_3(desk, account):
+    """One daemon at a time for one state."""
+    lock = StateLock(desk.configure().state)
+    lock.acquire()
+    try:
+        result = desk.process("run", "--once", **account)
+    finally:
+        lock.release()
+    assert result.returncode == 3
+    assert "in use by" in result.stderr
+
+
+def test_run_with_a_token_that_is_refused_ends_with_4(desk, account):
+    """`run --once` does not wait for a better token."""
+    (desk.configure().inbox / "sky.prompt").write_text("a sky")
+    result = desk.process("run", "--once", **account | {"ASTRIA_AUTH_TOKEN": "another-key"})
+    assert result.returncode == 4, result.stderr
+    assert "does not accept the token" in result.stderr
+
+
+def test_a_daemon_takes_orders_and_ends_on_ctrl_c(desk, account):
+    """`pause` reaches a running daemon, `status` sees both, and an interrupt ends it with 0."""
+    daemon = start(desk.configure(), "--config", str(desk.config), "run", **account)
+    try:
+        deadline = time.monotonic() + 20
+        while not json.loads(desk("status", "--json").stdout)["daemon"]["running"]:
+            assert time.monotonic() < deadline
+        while not desk.state.with_name("state.db.sock").exists():
+            assert time.monotonic() < deadline
+        assert "Paused" in desk("pause").stderr
+        found = json.loads(desk("status", "--json").stdout)
+        assert (found["daemon"]["pid"], found["paused"]) == (daemon.pid, True)
+    finally:
+        daemon.send_signal(signal.SIGINT)
+        _, words = daemon.communicate(timeout=20)
+    assert daemon.returncode == 0, words
+    assert f"Watching {desk.inbox}" in words
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_simulator_prints_what_a_shell_can_take(desk, number):
+    """Its first line sets address and token; a signal ends it with 0."""
+    stand_in = start(desk, "simulator", "--train-seconds", "1", "--idempotency")
+    try:
+        line = stand_in.stdout.readline()
+    finally:
+        stand_in.send_signal(number)
+        _, words = stand_in.communicate(timeout=20)
+    assert re.fullmatch(r"export ASTRIA_BASE_URL=http://127.0.0.1:\d+ ASTRIA_AUTH_TOKEN=\S+\n", line)
+    assert stand_in.returncode == 0
+    assert "The simulator ends" in words
+
+
+def test_the_simulator_as_json(desk):
+    """A program reads address and token from JSON."""
+    stand_in = start(desk, "simulator", "--json")
+    try:
+        first = "".join(stand_in.stdout.readline() for _ in range(5))
+    finally:
+        stand_in.terminate()
+        stand_in.communicate(timeout=20)
+    assert set(json.loads(first)) == {"base_url", "token", "pictures_url"}
+
+
+def test_a_port_that_is_taken_is_a_sentence(desk, stand_in):
+    """Two cannot listen on one port."""
+    port = stand_in.base_url.rpartition(":")[2]
+    result = desk("simulator", "--port", port, config=False)
+    assert result.exit_code == 2
+    assert f"Port {port} cannot be used" in result.stderr
+
+
+def test_demo_ends_with_pictures(desk):
+    """Piped, without a network or an account: every picture, which file it came from, the price, and how to go on."""
+    studio = desk.home / "kept studio"
+    result = desk.process(
+        "demo",
+        "--fast",
+        "--keep",
+        str(studio),
+        config=False,
+        ASTRIA_AUTH_TOKEN="must-not-be-used",
+        WORKSPACE_ID="1",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "5 of 5 pictures arrived" in result.stdout
+    for prompt in ("jane/hiking", "jane/portrait", "lighthouse", "lookbook"):
+        (first, *_) = (studio / "generated" / prompt).glob("*.jpg")
+        assert first.stat().st_size > 1000
+        assert re.search(rf"{prompt}.prompt +→ generated/{prompt}/{first.stem[:-1]}", result.stdout)
+    assert re.search(r"At Astria: \$\d", result.stdout)
+    assert "astria-sync init" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert (studio / "contact-sheet.jpg").exists()
+    assert os.listdir(desk.home) == ["kept studio"]
+
+
+def test_demo_touches_nothing_that_is_there(desk):
+    """A folder with something in it is refused."""
+    desk.configure()
+    result = desk("demo", "--keep", str(desk.home), config=False)
+    assert result.exit_code == 2
+    assert "is not empty" in result.stderr

@@ -1,0 +1,321 @@
+"""What `status` tells, from rows that the daemon would have written."""
+
+import json
+import os
+import sqlite3
+import time
+
+import pytest
+
+from astria_sync import report
+from astria_sync.core.lifecycle import PromptState, TuneState
+from astria_sync.errors import StateDamaged, StateError
+from astria_sync.journal import open_journal
+
+NOW = 1_790_000_000.0
+STOPPED = {"running": False, "pid": None, "since": None}
+RUNNING = {"running": True, "pid": 12, "since": "2026-09-21T14:13:20+00:00"}
+TOLD = {"waiting", "held", "queued", "unsure", "failed", "expired", "deleted", "settling"}
+
+
+class Books:
+    """A state, and a short way to write rows into it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.journal = open_journal(path, now=NOW)
+
+    def source(self, path, kind="prompt", **more):
+        row = {"root": "/in", "created_at": NOW, "updated_at": NOW, **more}
+        return self.journal.add("sources", kind=kind, path=path, **row)
+
+    def tune(self, path, state, *, source=None, **more):
+        of = self.source(path, "folder") if source is None else source
+        self.journal.add("tunes", source_id=of, state=state, created_at=NOW, updated_at=NOW, **more)
+        return of
+
+    def prompt(self, path, state, *, source=None, **more):
+        of = self.source(path) if source is None else source
+        self.journal.add("prompts", source_id=of, state=state, created_at=NOW, updated_at=NOW, **more)
+        return of
+
+    def image(self, **more):
+        prompt = self.journal.value("SELECT max(id) FROM prompts")
+        self.journal.add("images", prompt_id=prompt, url="", identity="", **more)
+
+    def look(self, daemon=RUNNING, **more):
+        return report.snapshot(self.path, now=NOW, daemon=daemon, **more)
+
+    def only(self, **more):
+        """The single item."""
+        (item,) = self.look(**more)["items"]
+        return item
+
+
+@pytest.fixture
+def books(tmp_path):
+    kept = Books(tmp_path / "state.db")
+    yield kept
+    kept.journal.close()
+
+
+def test_without_a_state_everything_is_zero(tmp_path):
+    """Before the first run there is nothing, and every state of the contract is counted as 0."""
+    found = report.snapshot(tmp_path / "none.db", now=NOW, daemon=STOPPED)
+    assert found["version"] == 1
+    assert found["counts"]["tunes"] == dict.fromkeys(map(str, TuneState), 0)
+    assert found["counts"]["prompts"] == dict.fromkeys(map(str, PromptState), 0)
+    assert found["counts"]["images"] == {"saved": 0, "bytes": 0}
+    assert found["spent"] == {"today_usd": 0.0, "total_usd": 0.0}
+    assert (found["paused"], found["items"], found["failed"]) == (False, [], False)
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_an_empty_file_is_a_state_that_is_being_made(tmp_path):
+    """In the instant in which a daemon makes the file, `status` has nothing to tell."""
+    (tmp_path / "state.db").touch()
+    assert report.snapshot(tmp_path / "state.db", now=NOW, daemon=RUNNING)["items"] == []
+
+
+def test_an_item_has_what_the_contract_says(books):
+    """Kind, path below its root, Astria's id, a reason and a time in UTC."""
+    books.prompt(
+        "jane/a.prompt", "failed", remote_id=7, reason="Astria refused it", error="text can't be blank"
+    )
+    item = books.only()
+    assert (
+        item.items()
+        >= {
+            "kind": "prompt",
+            "path": "jane/a.prompt",
+            "root": "/in",
+            "state": "failed",
+            "id": 7,
+            "updated_at": "2026-09-21T14:13:20+00:00",
+        }.items()
+    )
+    assert item["reason"].startswith("Astria refused it: text can't be blank; ")
+    assert "astria-sync retry" in item["reason"]
+    json.dumps(item)
+
+
+@pytest.mark.parametrize("daemon", [RUNNING, STOPPED])
+@pytest.mark.parametrize("state", [one for one in TuneState if one is not TuneState.READY])
+def test_every_unfinished_tune_has_a_reason(books, state, daemon):
+    """Nothing stands still without a word, whatever its row says."""
+    books.tune("jane", state)
+    assert books.only(daemon=daemon)["reason"]
+
+
+@pytest.mark.parametrize("daemon", [RUNNING, STOPPED])
+@pytest.mark.parametrize("state", [one for one in PromptState if one is not PromptState.DONE])
+def test_every_unfinished_prompt_has_a_reason_and_a_next(books, state, daemon):
+    """What waits or failed says why, and what happens next."""
+    books.prompt("a.prompt", state)
+    item = books.only(daemon=daemon)
+    assert item["why"]
+    if state in TOLD:
+        assert item["then"]
+
+
+def test_finished_things_show_only_on_request(books):
+    """Items are the unfinished and failed ones, all with `everything`; the counts count all."""
+    books.tune("jane", "ready")
+    books.prompt("a.prompt", "done")
+    found = books.look()
+    assert found["items"] == []
+    assert (found["counts"]["tunes"]["ready"], found["counts"]["prompts"]["done"]) == (1, 1)
+    assert {item["state"] for item in books.look(everything=True)["items"]} == {"ready", "done"}
+
+
+def test_a_folder_that_changed_since_is_shown(books):
+    """A ready tune whose pictures have changed tells so."""
+    books.tune("jane", "ready", changed=True)
+    assert "retrain" in books.only()["reason"]
+
+
+def test_advice_is_given_once(books):
+    """A reason that says which command helps needs no second advice."""
+    books.prompt("a.prompt", "held", reason="more than 3 at one go; `astria-sync approve` lets them go")
+    assert books.only()["then"] == ""
+
+
+def test_the_most_important_comes_first(books):
+    """Failed before unsure and held, before waiting, before running."""
+    for state in ("generating", "waiting", "held", "failed"):
+        books.prompt(f"{state}.prompt", state)
+    assert [item["state"] for item in books.look()["items"]] == ["failed", "held", "waiting", "generating"]
+
+
+def test_only_the_current_tune_of_a_folder_counts(books):
+    """A tune that `retrain` has replaced is history."""
+    jane = books.tune("jane", "failed", current=False)
+    books.tune("jane", "ready", source=jane)
+    found = books.look()
+    assert (found["items"], found["failed"]) == ([], False)
+    assert found["counts"]["tunes"]["failed"] == 0
+
+
+def test_a_failure_that_an_edit_has_mended_is_history(books):
+    """A refused version is nobody's trouble once the file says something else that works."""
+    source = books.prompt("a.prompt", "failed", script="old", fingerprint="1")
+    assert books.look()["failed"]
+    books.prompt("a.prompt", "done", source=source, script="new", fingerprint="2")
+    found = books.look()
+    assert (found["items"], found["failed"], found["counts"]["prompts"]["failed"]) == ([], False, 0)
+    assert "earlier version" in books.look(everything=True)["items"][0]["reason"]
+
+
+def test_a_failure_beside_a_success_of_the_same_text_stays(books):
+    """One of a matrix failed and another did not: it is still failed."""
+    source = books.prompt("a.prompt", "failed", script="same", fingerprint="1")
+    books.prompt("a.prompt", "done", source=source, script="same", fingerprint="2")
+    assert books.look()["failed"]
+
+
+def test_a_failure_whose_file_is_gone_is_history(books):
+    """Deleting the file is an answer to a failure."""
+    source = books.source("a.prompt", missing_since=NOW)
+    books.prompt("a.prompt", "failed", source=source)
+    assert (books.look()["items"], books.look()["failed"]) == ([], False)
+
+
+def test_a_tune_toml_without_pictures_can_fail_too(books):
+    """What has no order is told as a problem, and counts as failed."""
+    books.source("dresses", "folder", problem="tune.toml: there is no key nam")
+    found = books.look()
+    assert found["failed"]
+    assert found["problems"] == [{"kind": "file", "text": "dresses: tune.toml: there is no key nam"}]
+
+
+def test_a_problem_of_a_folder_with_a_tune_is_told(books):
+    """A tune.toml that broke after its tune was made is shown at the tune."""
+    books.tune("jane", "ready", source=books.source("jane", "folder", problem="tune.toml, line 1: no"))
+    assert "no" in books.only()["reason"]
+    assert books.look()["failed"]
+
+
+def test_what_rests_says_for_whom(books):
+    """Something queued behind a closed door has the door's reason."""
+    books.prompt("a.prompt", "queued")
+    books.journal.put("gate:balance", "Astria: no balance - top up")
+    assert "top up" in books.only()["reason"]
+    books.journal.put("paused", True)
+    assert "astria-sync resume" in books.only()["reason"]
+    assert books.look()["paused"] is True
+
+
+def test_a_later_attempt_is_told_with_its_time(books):
+    """Something that backs off says why and when it goes again."""
+    books.prompt("a.prompt", "queued", reason="HTTP 500: oops", next_at=NOW + 30)
+    at = time.strftime("%H:%M:%S", time.localtime(NOW + 30))
+    assert books.only()["reason"] == f"HTTP 500: oops; tried again at {at}"
+
+
+def test_without_a_daemon_nothing_is_promised(books):
+    """What would go by itself says that a daemon must be started first."""
+    books.prompt("a.prompt", "waiting", reason="waits for <jane>")
+    assert "astria-sync run" in books.only(daemon=STOPPED)["reason"]
+
+
+def test_problems_of_more_than_one_file(books):
+    """Closed doors, roots, unreadable folders, the watcher and alarms, as sentences."""
+    for key, value in {
+        "gate:network": "No connection",
+        "root:/in": "/in is not mounted",
+        "unreadable:/in": {"x": "Permission denied"},
+        "watch_problems": {"/in": "the limit of watches is reached"},
+        "alarms": ["made twice"],
+    }.items():
+        books.journal.put(key, value)
+    assert [one["kind"] for one in books.look()["problems"]] == [
+        "network",
+        "alarm",
+        "root",
+        "unreadable",
+        "watch",
+    ]
+    # Without a daemon nobody knows whether the network is there, and nothing is watched.
+    assert [one["kind"] for one in books.look(daemon=STOPPED)["problems"]] == ["alarm", "root", "unreadable"]
+
+
+def test_money_of_today_and_in_all(books):
+    """Thousandths of cents add up to dollars; what was found in the account was not bought today."""
+    yesterday = NOW - 86_400
+    books.prompt("a.prompt", "done", cost_mc=14_000, bound_at=NOW, attempt=1)
+    books.prompt("b.prompt", "done", cost_mc=14_000, bound_at=yesterday, attempt=1)
+    books.prompt("c.prompt", "done", cost_mc=14_000, bound_at=NOW, attempt=0)
+    books.tune("jane", "ready", cost_mc=100_000, bound_at=NOW, attempt=1)
+    books.tune("theirs", "ready", cost_mc=500_000, bound_at=NOW, params={"id": 5})
+    assert books.look()["spent"] == {"today_usd": pytest.approx(1.14), "total_usd": pytest.approx(1.42)}
+
+
+def test_pictures_are_counted_and_listed(books, tmp_path):
+    """Saved pictures have a number, a sum of bytes, and a place."""
+    books.prompt("jane/a.prompt", "downloading", output=str(tmp_path), folder="jane/a")
+    books.image(n=1, state="saved", size=5, file="a-7-1.jpg", saved_at=NOW)
+    books.image(n=2, state="wanted", size=0)
+    assert books.look()["counts"]["images"] == {"saved": 1, "bytes": 5}
+    assert books.only()["why"] == "1 of 2 pictures are here"
+    (picture,) = report.saved_pictures(books.path)
+    assert picture["location"] == tmp_path / "jane" / "a" / "a-7-1.jpg"
+    assert report.saved_pictures(books.path, NOW + 1) == []
+
+
+def test_paths_limit_everything(books):
+    """Items, counts and money are those of what lies at or below the paths."""
+    books.prompt("jane/a.prompt", "failed", cost_mc=100_000, bound_at=NOW, attempt=1)
+    books.prompt("janet/b.prompt", "waiting")
+    found = books.look(paths=["/in/jane"])
+    assert [item["path"] for item in found["items"]] == ["jane/a.prompt"]
+    assert found["counts"]["prompts"]["waiting"] == 0
+    assert found["spent"]["total_usd"] == 1
+    assert len(books.look(paths=["/in"])["items"]) == len(books.look(paths=["/"])["items"]) == 2
+    assert not books.look(paths=["/in/janet"])["failed"]
+
+
+def test_reading_does_not_disturb_a_daemon_that_writes(books):
+    """While a transaction is open the last committed state is told, at once."""
+    with books.journal.transaction():
+        books.prompt("a.prompt", "waiting")
+        assert books.look()["items"] == []
+    assert len(books.look()["items"]) == 1
+
+
+def test_nothing_can_be_written(books):
+    """The connection cannot write."""
+    with pytest.raises(StateError, match="readonly"), report.reading(books.path) as connection:
+        connection.execute("DELETE FROM meta")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_read(books):
+    """A state on a read-only disk can be looked at."""
+    books.journal.close()
+    books.path.parent.chmod(0o500)
+    try:
+        assert books.look()["items"] == []
+    finally:
+        books.path.parent.chmod(0o700)
+
+
+def test_a_damaged_state_is_a_sentence(tmp_path):
+    """Something that is no database says so, with what to do."""
+    (tmp_path / "state.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(StateDamaged, match="move it away"):
+        report.snapshot(tmp_path / "state.db", now=NOW, daemon=STOPPED)
+
+
+def test_a_state_that_is_a_folder_is_a_sentence(tmp_path):
+    """Nor is a folder a state."""
+    with pytest.raises(StateError, match="cannot be read"):
+        report.snapshot(tmp_path, now=NOW, daemon=STOPPED)
+
+
+def test_another_programs_database_is_none_of_ours(tmp_path):
+    """A database without our tables is told as empty."""
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.execute("CREATE TABLE meta (other)")
+    connection.close()
+    assert report.snapshot(tmp_path / "x.db", now=NOW, daemon=STOPPED)["items"] == []
+    assert report.roots_known(tmp_path / "x.db") == set()
