@@ -99,7 +99,8 @@ class Commands:
                 self.journal.move_tune(
                     tune, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, **forgotten
                 )
-                self.journal.change("sources", source.id, stamp="")
+                adoptable = source.adoptable and tune.armed_at is None
+                self.journal.change("sources", source.id, stamp="", adoptable=adoptable)
                 count += 1
         resting = self.journal.get("gate:balance") is not None
         self.journal.put("gate:balance", None)
@@ -121,6 +122,8 @@ class Commands:
         if not prompt.fingerprint:  # the file itself could not be read: it is taken up again
             self.journal.change("sources", source.id, stamp="")
             return True
+        if prompt.armed_at is not None:  # the one that failed must not be found and taken again
+            self.journal.change("sources", source.id, adoptable=False)
         self.journal.move_prompt(
             prompt, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, next_at=0, **forgotten
         )

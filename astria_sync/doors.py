@@ -26,8 +26,9 @@ class Doors:
         return None if "probe" in self.ctx.under_way else self.ctx.gates.next_at()
 
     def seen_open(self) -> None:
-        """Astria answered as it should: the network is there, the token good, the pace right."""
-        self.ctx.open_gate(gates.NETWORK, gates.AUTH, gates.SLOW)
+        """Astria answered as it should: the network is there, the token good, and the pace right unless it was told to wait."""
+        pace = [] if gates.SLOW in self.ctx.gates.closed else [gates.SLOW]
+        self.ctx.open_gate(gates.NETWORK, gates.AUTH, *pace)
 
     def close_for(self, verdict: Verdict, result: Answer | NoAnswer) -> None:
         """Close the door that a result tells of."""

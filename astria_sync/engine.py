@@ -299,6 +299,9 @@ class Engine:
             rest |= {"generating", "training", "unsure"}
         marks = ",".join("?" * len(rest))
         moving = f"SELECT 1 FROM tunes WHERE state NOT IN ({marks}) UNION ALL SELECT 1 FROM prompts WHERE state NOT IN ({marks})"
+        untold = "current = 1 AND patch != '{}' AND state IN ('training', 'ready')"
+        if gates.AUTH not in self.ctx.gates.closed and self.ctx.journal.tunes(untold):
+            return False
         return self.ctx.journal.value(moving, [*rest, *rest]) is None
 
     def _looked_everywhere(self) -> bool:

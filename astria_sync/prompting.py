@@ -95,6 +95,7 @@ class Prompting:
         for row in self._unsent(source):
             if row.fingerprint not in wanted:
                 journal.drop("prompts", row.id)
+                self.ctx.event("prompt", row.id, source.id, "dropped", "the file asks for something else now")
         have = {
             row[0] for row in journal.rows("SELECT fingerprint FROM prompts WHERE source_id = ?", [source.id])
         }

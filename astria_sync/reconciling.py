@@ -143,7 +143,8 @@ class Reconciling:
 
     def adopt_prompt(self, prompt: Prompt, source: Source, fixed: dict[str, Any], *, own_seed: bool) -> bool:
         """Bind a prompt that the account has already for this file; false if there is none."""
-        account = self._account.get(("prompt", fixed["workspace"]), []) if source.adoptable else []
+        first = source.adoptable and prompt.run == 1  # one more was asked for: it is not one that is there
+        account = self._account.get(("prompt", fixed["workspace"]), []) if first else []
         seed = fixed["seed"] if own_seed else None
         fits = [
             one

@@ -39,7 +39,9 @@ class Tuning:
         except FileProblem as error:
             settings, problems = TuneSettings(), error.problems
         wanted = sight.pictures > 0 or sight.has_urls or settings.id is not None or bool(settings.image_urls)
-        self.ctx.journal.change("sources", source.id, inode=sight.inode, settings=_plain(settings))
+        self.ctx.journal.change(
+            "sources", source.id, inode=sight.inode, settings=_plain(settings, source.settings)
+        )
         if problems or not wanted:
             self.intake.settled(source, stamp)
             self._judge(source, is_image_folder=wanted or sight.pictures > 0, problems=problems)
@@ -77,7 +79,7 @@ class Tuning:
             source = old
         self.ctx.journal.change("sources", source.id, content=result.content, pictures=result.pictures)
         self.intake.settled(source, piece.stamp)
-        settings = {**source.settings, "urls": list(result.urls)}
+        settings = {**source.settings, "urls": list(result.urls), "captions": result.captions}
         self.ctx.journal.change("sources", source.id, settings=settings)
         self._judge(
             self.ctx.journal.source(source.id),
@@ -95,6 +97,10 @@ class Tuning:
             problem="\n".join(problems),
             updated_at=self.ctx.wall,
         )
+        if problems != tuple(source.problem.splitlines()):
+            self.ctx.event(
+                "source", source.id, source.id, "problem" if problems else "mended", "; ".join(problems)
+            )
         source = journal.source(source.id)
         tune = journal.current_tune(source.id)
         if not is_image_folder:
@@ -156,6 +162,7 @@ class Tuning:
             "params": params,
             "content": source.content,
             "pictures": source.pictures + len(settings.get("image_urls", ())),
+            "captions": settings.get("captions", 0),
         }
 
     def compare(self, source: Source, tune: Tune) -> None:
@@ -189,7 +196,7 @@ class Tuning:
         return patch_values(source.settings, title=source.settings.get("title") or source.name)
 
 
-def _plain(settings: TuneSettings) -> dict[str, Any]:
-    """As JSON, without what was not said."""
-    values = dataclasses.asdict(settings)
-    return {key: value for key, value in values.items() if value is not None}
+def _plain(settings: TuneSettings, before: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON, without what was not said; what was read from the folder itself, besides tune.toml, stays."""
+    values = {key: value for key, value in dataclasses.asdict(settings).items() if value is not None}
+    return {**values, **{key: before[key] for key in ("urls", "captions") if key in before}}

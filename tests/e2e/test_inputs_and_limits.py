@@ -147,7 +147,9 @@ def test_a_limit_is_told_before_anything_is_sent(studio, path, front, text, told
     assert studio.made() == (1, 1)
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe\x00w", b"\x00\x01\x02", b"---\nnum_images: 2\nwords", b"---\n: :\n---\nx"])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe\x00w", b"\x00\x01\x02", b"---\nnum_images: 2\nwords", b"---\n: :\n---\nx"]
+)
 def test_a_file_that_cannot_be_read_is_told(studio, data):
     """Binary, another encoding, a block that is never closed, YAML that is none: told, nothing sent."""
     studio.write("p.prompt", data)

@@ -8,7 +8,9 @@ def _texts(studio) -> dict[str, str]:
     with studio.journal() as journal:
         known = {source.id: source.path for source in journal.sources()}
         by_id = {entry.id: entry.facts["text"] for entry in studio.sim.ledger.created_prompts()}
-        return {known[row.source_id]: by_id[row.remote_id] for row in journal.prompts("remote_id IS NOT NULL")}
+        return {
+            known[row.source_id]: by_id[row.remote_id] for row in journal.prompts("remote_id IS NOT NULL")
+        }
 
 
 def test_a_prompt_saved_before_its_folder_waits_says_so_and_goes(studio):
