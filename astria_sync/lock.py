@@ -4,7 +4,6 @@ A lock says that somebody holds it; who, a small file beside it tells. That file
 """
 
 import fcntl
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from astria_sync.errors import StateError, StateLocked
 
@@ -66,11 +64,15 @@ class _Lock:
     """A lock file and the file that tells who holds it."""
 
     def __init__(self, lock: Path, record: Path) -> None:
+        from filelock import FileLock  # here, since `status` asks who holds a lock and never takes one
+
         self.lock_file, self.record_file = lock, record
         self._lock = FileLock(lock, timeout=_PATIENCE, mode=0o600, thread_local=False, poll_interval=_POLL)
 
     def acquire(self, record: Holder) -> bool:
         """Whether it is ours now; raises OSError if it cannot be tried."""
+        from filelock import Timeout
+
         self.lock_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._lock.acquire()
@@ -164,6 +166,8 @@ class RootLocks:
             self._locks.pop().release()
 
     def _take(self, root: str) -> None:
+        import hashlib
+
         name = hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest()
         lock = _Lock(self._folder / f"{name}.lock", self._folder / f"{name}.pid")
         try:

@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -58,7 +60,7 @@ def simulator(*, balance: float, as_json: bool, **options: Any) -> None:
     except OSError as error:
         busy = " or ".join(str(port) for port in (options["port"], options["pictures_port"]) if port)
         raise UsageError(f"Port {busy} cannot be used ({error.strerror}); choose another, or none.") from None
-    with stand_in as running:
+    with _signalled(stop), stand_in as running:
         if as_json:
             show_json(
                 {"base_url": running.base_url, "token": running.token, "pictures_url": running.pictures_url}
@@ -69,17 +71,18 @@ def simulator(*, balance: float, as_json: bool, **options: Any) -> None:
                 "The simulator runs until Ctrl-C. Paste that line into another terminal; "
                 "then astria-sync there talks to it."
             )
-        _wait(stop)
+        stop.wait()
         say(f"The simulator ends; it made {_made(running)}.")
 
 
-def _wait(stop: threading.Event) -> None:
-    """Until a signal comes."""
+@contextmanager
+def _signalled(stop: threading.Event) -> Iterator[None]:
+    """Set `stop` when a signal comes, from before the first line is printed."""
     before = {
         number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        stop.wait()
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -79,8 +79,9 @@ def test_a_daemon_takes_orders_and_ends_on_ctrl_c(desk, account):
         while not desk.state.with_name("state.db.sock").exists():
             assert time.monotonic() < deadline
         assert "Paused" in desk("pause").stderr
-        found = json.loads(desk("status", "--json").stdout)
-        assert (found["daemon"]["pid"], found["paused"]) == (daemon.pid, True)
+        while not (found := json.loads(desk("status", "--json").stdout))["paused"]:
+            assert time.monotonic() < deadline
+        assert found["daemon"]["pid"] == daemon.pid
     finally:
         daemon.send_signal(signal.SIGINT)
         _, words = daemon.communicate(timeout=20)
