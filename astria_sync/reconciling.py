@@ -132,7 +132,7 @@ class Reconciling:
                 title=tune.title,
                 class_noun=tune.class_noun,
                 model_type=tune.model_type,
-                pictures=tune.pictures,
+                counts={tune.pictures, tune.pictures + tune.captions},
                 watermark=0,
             )
         ]
@@ -175,7 +175,7 @@ def _is_it(row: Tune | Prompt, remote: Any) -> bool:
             title=row.title,
             class_noun=row.class_noun,
             model_type=row.model_type,
-            pictures=row.pictures,
+            counts=None,
             watermark=watermark,
         )
     return same_prompt(

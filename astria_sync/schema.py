@@ -53,6 +53,7 @@ CREATE TABLE tunes (
     params TEXT NOT NULL DEFAULT '{}',      -- form fields as sent, JSON
     content TEXT NOT NULL DEFAULT '',       -- the folder's hash when it was sent
     pictures INTEGER NOT NULL DEFAULT 0,
+    captions INTEGER NOT NULL DEFAULT 0,    -- text files sent along, which Astria may count as images
     changed INTEGER NOT NULL DEFAULT 0,     -- the folder has changed since
     patched TEXT NOT NULL DEFAULT '{}',     -- what Astria was last told by PATCH or POST, JSON
     patch TEXT NOT NULL DEFAULT '{}',       -- what it is still to be told, JSON

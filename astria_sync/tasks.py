@@ -178,6 +178,7 @@ def read_folder(root: scan.Root, path: str) -> work.FolderRead:
         stamp=scan.contents(root, path).stamp,
         content=content,
         pictures=len(found.pictures) + len(urls),
+        captions=len(found.captions),
         urls=urls,
         problems=tuple(problems),
         only_inputs=bool(found.pictures) and set(found.pictures) <= _inputs(folder, found.prompts),

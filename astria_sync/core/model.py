@@ -62,6 +62,7 @@ class Tune:
     params: Mapping[str, Any]
     content: str
     pictures: int
+    captions: int
     changed: bool
     patched: Mapping[str, Any]
     patch: Mapping[str, Any]

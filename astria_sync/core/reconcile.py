@@ -1,6 +1,6 @@
 """Is it ours? A request whose fate is unknown, or a file without a record, against Astria's lists."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from astria_sync.core.wire import RemotePrompt, RemoteTune
@@ -17,15 +17,25 @@ def look_counts(*, head: int, mark: int, complete: bool) -> bool:
 
 
 def same_tune(
-    remote: RemoteTune, *, title: str, class_noun: str, model_type: str, pictures: int, watermark: int
+    remote: RemoteTune,
+    *,
+    title: str,
+    class_noun: str,
+    model_type: str,
+    counts: Collection[int] | None,
+    watermark: int,
 ) -> bool:
-    """Whether a listed tune can be the one that a folder asked for (contract §1: title, class noun, number of images)."""
+    """Whether a listed tune can be the one that a folder asked for (contract §1: title, class noun, number of images).
+
+    `counts` are the numbers of images that would fit: with captions, or without. None where the watermark says enough:
+    a tune of our title that appeared since is not to be paid again because a picture of it was dropped.
+    """
     return (
         remote.id > watermark
         and remote.title == title
         and (remote.name or "") == class_noun
         and (remote.model_type is None or remote.model_type == model_type)
-        and (remote.pictures is None or remote.pictures == pictures)
+        and (counts is None or remote.pictures is None or remote.pictures in counts)
     )
 
 

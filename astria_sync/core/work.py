@@ -55,6 +55,7 @@ class FolderRead:
     stamp: str  # at the end of reading; differs from the one asked for if somebody wrote meanwhile
     content: str
     pictures: int
+    captions: int = 0
     urls: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     only_inputs: bool = False  # every picture is an input of a prompt beside it: no image folder

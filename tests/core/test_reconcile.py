@@ -24,7 +24,13 @@ TUNE = RemoteTune(
     pictures=4,
     user_error="",
 )
-ASKED_TUNE = {"title": "jane", "class_noun": "woman", "model_type": "faceid", "pictures": 4, "watermark": 9}
+ASKED_TUNE = {
+    "title": "jane",
+    "class_noun": "woman",
+    "model_type": "faceid",
+    "counts": {4, 5},
+    "watermark": 9,
+}
 PROMPT = RemotePrompt(
     id=10,
     tune_id=7,
