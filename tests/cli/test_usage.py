@@ -1,8 +1,10 @@
 """How commands are called, rightly and wrongly."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,16 @@ def test_help_lists_what_is_to_come_apart():
     now, _, later = run.stdout.partition("Not available in this version yet")
     assert all(f"  {name} " in now for name in NOW)
     assert all(name in later for name in [*LATER, "status --watch"])
+
+
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "docs/guide.md"])
+def test_the_documents_name_commands_that_exist(document):
+    """Whoever types what the documents say gets what they say."""
+    text = (Path(__file__).parents[2] / document).read_text()
+    named = re.findall(r"(?:`|^)astria-sync ([a-z]+)", text, re.MULTILINE)
+    assert set(named) <= {*NOW, "is"}
+    if document == "README.md":
+        assert {"demo", "init", "doctor", "plan", "run", "status"} <= set(named)
 
 
 def test_the_table_and_the_commands_agree(desk):
