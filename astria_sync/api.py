@@ -6,6 +6,7 @@ false only where httpx's trace proves that not one byte of the request went out.
 
 import json
 import logging
+import math
 import mimetypes
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from astria_sync.secrets import Token
 USER_AGENT: Final = f"astria-sync/{astria_sync.__version__}"
 _TEXT_LIMIT: Final = 2000
 _BODY_LIMIT: Final = 64 * 1024 * 1024
+_LONGEST_WAIT: Final = 86400.0  # seconds; a slip in Retry-After must not stop the work for ever
 
 # httpx logs whole URLs at INFO, signatures of pictures included.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -100,7 +102,7 @@ class Api:
         with ExitStack() as stack:
             try:
                 parts: list[tuple[str, Any]] = [(name, (None, value.encode())) for name, value in fields]
-                parts += [(up.field, (up.name, _opened(stack, up), _media_type(up.name))) for up in uploads]
+                parts += [(up.field, (_name(up), _opened(stack, up), _media_type(up.name))) for up in uploads]
             except OSError as error:
                 return NoAnswer(
                     sent=False, why=f"{error.filename} cannot be read ({error.strerror})", changed=True
@@ -110,9 +112,10 @@ class Api:
     def _call(
         self, client: httpx.Client, method: str, path: str, workspace: str, **how: Any
     ) -> Answer | NoAnswer:
-        if self._token is None:
+        token = self._token  # another thread may renew it
+        if token is None:
             return Answer(status=401, body=None, text="There is no token.")
-        headers = {"Authorization": f"Bearer {self._token.reveal()}"}
+        headers = {"Authorization": f"Bearer {token.reveal()}"}
         if workspace:
             headers["X-Workspace-Id"] = workspace
         trace = _Trace()
@@ -125,13 +128,18 @@ class Api:
                 content = _read(response)
             finally:
                 response.close()
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - h11's own come through httpx too (a file that shrinks on its way)
             return NoAnswer(sent=trace.sent, why=_why(error))
-        return _answer(response, content)
+        # A server that repeats the token in an error must not bring it into a log or an error file.
+        return _answer(response, content.replace(token.reveal().encode(), b"[token]"))
 
 
 def _opened(stack: ExitStack, upload: Upload) -> IO[bytes]:
     return stack.enter_context(open(upload.path, "rb"))
+
+
+def _name(upload: Upload) -> str:
+    return upload.name.encode(errors="replace").decode()
 
 
 def _media_type(name: str) -> str:
@@ -150,6 +158,10 @@ def _read(response: httpx.Response) -> bytes:
 def _answer(response: httpx.Response, content: bytes) -> Answer:
     try:
         body = json.loads(content) if content else None
+        if (
+            b"\\u" in content
+        ):  # halves of surrogate pairs are JSON, but no text that a file or the state could hold
+            body = json.loads(json.dumps(body, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         body = None
     text = content[:_TEXT_LIMIT].decode("utf-8", "replace") if body is None else ""
@@ -167,16 +179,16 @@ def _retry_after(value: str | None) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        at = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.fromtimestamp(time.time(), UTC)).total_seconds())
+        try:
+            at = parsedate_to_datetime(value)
+        except (TypeError, ValueError):
+            return None
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        seconds = (at - datetime.fromtimestamp(time.time(), UTC)).total_seconds()
+    return None if math.isnan(seconds) else min(max(0.0, seconds), _LONGEST_WAIT)
 
 
 def _why(error: Exception) -> str:
