@@ -119,6 +119,11 @@ class Commands(click.Group):
         except OSError as error:
             say(_os_error(error))
             return 1
+        except Exception as error:
+            if not _is_sqlite(error):
+                raise  # a defect of the program: whoever mends it wants the whole of it
+            say(f"The state cannot be used ({error}); see: astria-sync doctor")
+            return 2
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a reader that has gone (`| head`) is told nothing, it has seen enough."""
@@ -149,6 +154,12 @@ def _wrong_usage(error: click.ClickException) -> str:
         text = f"{text} See" if text.endswith("?") else f"{text.removesuffix('.')}; see"
         return f"{text}: {error.ctx.command_path} --help"
     return text
+
+
+def _is_sqlite(error: Exception) -> bool:
+    """Whether it is SQLite's; without importing it for that."""
+    sqlite = sys.modules.get("sqlite3")
+    return sqlite is not None and isinstance(error, sqlite.Error)
 
 
 def _name(error: click.UsageError) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from astria_sync.cli.common import command, count, dollars, quoted, say, show, s
 from astria_sync.errors import UsageError
 
 _PATIENCE: Final = 60.0  # seconds until something must be wrong
+_GRACE: Final = 10.0  # for its own end
 _LOOK: Final = 0.1
 _WIDE: Final = 60  # letters of a reason
 _RUNNING: Final = {"running": True, "pid": None, "since": None}
@@ -35,6 +37,8 @@ def demo(*, keep: str | None, fast: bool) -> int:
     with 0 if every picture arrived.
     """
     started = time.monotonic()
+    # Whoever ends this ends the daemon and the studio with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _studio(keep) as folder:
         arrived = _perform(folder, _FAST if fast else _CALM, keep=keep is not None)
         say(f"The demo took {time.monotonic() - started:.0f} s.")
@@ -107,7 +111,17 @@ def _run_daemon(config: Path, state: Path, base_url: str, token: str) -> int:
     environ |= {"XDG_RUNTIME_DIR": str(config.parent / "state"), "PYTHONUNBUFFERED": "1"}
     (config.parent / "state").mkdir(exist_ok=True)
     log = config.parent / "state" / "daemon.log"
-    run = [sys.executable, "-m", "astria_sync", "--config", str(config), "run", "--once"]
+    run = [
+        sys.executable,
+        "-m",
+        "astria_sync",
+        "--config",
+        str(config),
+        "run",
+        "--once",
+        "--timeout",
+        f"{_PATIENCE:.0f}",
+    ]
     with log.open("wb") as written:
         daemon = subprocess.Popen(run, env=environ, stderr=written, cwd=config.parent)  # noqa: S603 - ourselves
         with _ended(daemon):
@@ -162,8 +176,8 @@ def _follow(daemon: "subprocess.Popen[bytes]", state: Path) -> None:
                 show(_change(item, time.monotonic() - started))
         if ended:
             return
-        if time.monotonic() - started > _PATIENCE:
-            say(f"The daemon is not done after {_PATIENCE:.0f} s; it is stopped.")
+        if time.monotonic() - started > _PATIENCE + _GRACE:
+            say("The daemon does not end; it is stopped.")
             return
         time.sleep(_LOOK)
 

@@ -1,12 +1,25 @@
 """`doctor`: is everything there that the daemon needs?"""
 
+import shutil
+import sys
+import textwrap
 from dataclasses import asdict
 
 import click
 
-from astria_sync.cli.common import Invocation, command, json_option, pass_invocation, show, show_json, visible
+from astria_sync.cli.common import (
+    Invocation,
+    colour,
+    command,
+    json_option,
+    pass_invocation,
+    show,
+    show_json,
+    visible,
+)
 from astria_sync.errors import ConfigError
 
+_INDENT = 24
 _MARKS = {"ok": ("ok     ", "green"), "warning": ("warning", "yellow"), "error": ("error  ", "red")}
 
 
@@ -45,6 +58,15 @@ def doctor(invocation: Invocation, *, as_json: bool) -> int:
 
 def _show(about: str, level: str, text: str, do: str) -> None:
     mark, shade = _MARKS[level]
-    show(f"{click.style(mark, fg=shade)}  {about:<13}  {visible(' '.join(text.split()))}")
-    if do:
-        show(f"{'':24}→ {visible(do)}")
+    head = f"{click.style(mark, fg=shade)}  {about:<13}  "
+    for number, line in enumerate(_wrapped(text)):
+        show((" " * _INDENT if number else head) + line)
+    for number, line in enumerate(_wrapped(do)):
+        show(" " * _INDENT + ("  " if number else "→ ") + line)
+
+
+def _wrapped(text: str) -> list[str]:
+    """In lines that fit a terminal; what is piped stays whole, for grep."""
+    width = shutil.get_terminal_size().columns - _INDENT - 2 if colour(sys.stdout) else 10_000
+    plain = visible(" ".join(text.split()))
+    return textwrap.wrap(plain, max(width, 30), break_long_words=False, break_on_hyphens=False)

@@ -60,7 +60,7 @@ def init(
     from standard input, never from the command line, and kept in a file that only you can read.
     """
     wishes = Wishes(**said)
-    base = Path(folder).expanduser().absolute() if folder else None
+    base = Path(os.path.abspath(Path(folder).expanduser())) if folder else None
     place = _place(invocation, base)
     if place.exists() and not force:
         raise UsageError(f"{place} is there already; change it by hand, or give --force to replace it.")

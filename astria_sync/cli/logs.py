@@ -48,7 +48,7 @@ def set_up(*, verbose: bool, secret: Callable[[], str] = lambda: "") -> None:
 
 
 def token_of(invocation: Any, settings: Any) -> Callable[[], str]:
-    """The token as it is now, for masking; it is looked up once, and again should it change."""
+    """The token that this run starts with, for masking, should anything ever repeat it."""
     from astria_sync.errors import AstriaSyncError
     from astria_sync.secrets import find_token
 

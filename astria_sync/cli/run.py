@@ -87,14 +87,12 @@ def _made(pictures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _left(title: str, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What is left, and once for all what to do; that no daemon runs is known to whoever has just seen one end."""
     if items:
         yield title
     for item in items[:_SHOWN]:
-        yield f"  {visible(item['path'])}: {visible(item['why'])}{_then(item)}"
+        yield f"  {visible(item['path'])}: {visible(item['why'])}"
     if len(items) > _SHOWN:
         yield f"  … and {len(items) - _SHOWN:,} more; see: astria-sync status"
-
-
-def _then(item: Mapping[str, Any]) -> str:
-    """Of what is failed, what to do; that no daemon runs is known to whoever has just seen one end."""
-    return f"; {item['then']}" if item["then"] and item["state"] in {*_FAILED, "held"} else ""
+    for then in sorted({item["then"] for item in items if item["state"] in {*_FAILED, "held"}} - {""}):
+        yield f"  → {visible(then)}"

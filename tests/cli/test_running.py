@@ -147,6 +147,22 @@ def test_demo_ends_with_pictures(desk):
     assert os.listdir(desk.home) == ["kept studio"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_that_is_stopped_leaves_nothing_behind(desk, number):
+    """Whoever ends the demo ends its daemon and its studio with it."""
+    demo = start(desk, "demo", TMPDIR=str(desk.home))
+    try:
+        while "settling" not in demo.stdout.readline():
+            assert demo.poll() is None
+        (studio,) = desk.home.glob("astria-demo-*")
+    finally:
+        demo.send_signal(number)
+        _, words = demo.communicate(timeout=20)
+    assert demo.returncode == 130, words
+    assert "Traceback" not in words
+    assert not studio.exists()
+
+
 def test_demo_touches_nothing_that_is_there(desk):
     """A folder with something in it is refused."""
     desk.configure()

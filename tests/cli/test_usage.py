@@ -186,6 +186,27 @@ def test_an_unexpected_os_error_names_the_file(desk, monkeypatch):
     assert "free some space" in sentence
 
 
+@pytest.mark.parametrize("command", ["status", "plan", "run", "retry --all"])
+def test_a_damaged_state_is_a_sentence(desk, command):
+    """No command ends in a traceback on a state that is none."""
+    desk.configure().state.write_bytes(b"x" * 5000)
+    run = desk.process(*command.split(), ASTRIA_AUTH_TOKEN="not-a-real-key")
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+    assert "file is not a database" in run.stderr
+
+
+def test_a_defect_is_not_hidden(desk, monkeypatch):
+    """What is no person's doing keeps its traceback, for whoever mends it."""
+
+    def defect(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("astria_sync.cli.common.Invocation.settings", defect)
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        desk("status")
+
+
 def test_a_reader_that_has_gone_is_no_error(desk):
     """`status | head` ends quietly."""
     desk.configure()
