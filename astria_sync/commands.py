@@ -107,7 +107,8 @@ class Commands:
         self.journal.put("balance_at_402", None)
         if not count and not resting:
             return {"count": 0, "message": "Nothing there has failed."}
-        return {"count": count, "message": f"{_things(count)} will be tried again."}
+        message = f"{_things(count)} will be tried again." if count else "What rests for the balance goes on."
+        return {"count": count, "message": message}
 
     def _retry_prompt(self, prompt: Prompt, source: Source) -> bool:
         if prompt.state is PromptState.DOWNLOADING:

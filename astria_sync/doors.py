@@ -46,6 +46,8 @@ class Doors:
                 gates.BALANCE,
                 f"Astria: {message(result)} - top up the balance; prompts rest until it is there, or until "
                 "`astria-sync retry`.",
+                # The first look at the balance comes at once: it tells from what it has to rise.
+                None if gates.BALANCE in self.ctx.gates.closed else 0.0,
             )
         elif verdict is not Verdict.OK and isinstance(result, Answer):
             asked = "asks to slow down" if result.status == 429 else f"has trouble ({why(result)})"

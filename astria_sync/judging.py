@@ -11,7 +11,7 @@ from astria_sync.context import Context
 from astria_sync.core.model import Prompt, Source
 from astria_sync.core.references import Subject, resolve
 from astria_sync.errors import FileProblem
-from astria_sync.folders import TuneFiles, parent
+from astria_sync.folders import TuneFiles, above, parent
 from astria_sync.promptfile import PromptRequest
 from astria_sync.subjects import Subjects
 from astria_sync.tunefile import TuneSettings
@@ -60,7 +60,9 @@ class Judge:
         try:
             settings = self.files.merged(source.root, parent(source.path))
         except FileProblem as error:
-            return Blocked(problem=error.problems[0])
+            # Said in tune.error.txt where it can be mended; the prompt is well and waits.
+            needs = tuple(Path(source.root, folder).name for folder in above(parent(source.path)))
+            return Blocked(needs=needs, reason=f"waits until this is mended: {error.problems[0]}")
         subject = self.subjects.of(source)
         target = self._target(request, settings, subject)
         if isinstance(target, Blocked):

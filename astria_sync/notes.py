@@ -92,7 +92,7 @@ def error_file(source: Source) -> Path:
 
 def _told(reason: str, error: str, row: Prompt | None = None) -> str:
     variant = ", ".join(f"{name}: {value}" for name, value in row.variant.items()) if row else ""
-    told = f"{reason[:1].upper()}{reason[1:]}" + (f":\n{error}" if error else "")
+    told = reason + (f":\n{error}" if error else "")
     return f"[{variant}] {told}" if variant else told
 
 

@@ -102,6 +102,7 @@ class Tuning:
                 "source", source.id, source.id, "problem" if problems else "mended", "; ".join(problems)
             )
         source = journal.source(source.id)
+        self.intake.on_folders(source.name)
         tune = journal.current_tune(source.id)
         if not is_image_folder:
             if tune and tune.armed_at is None and tune.state in UNSENT_TUNES | {TuneState.FAILED}:
