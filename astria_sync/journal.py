@@ -45,7 +45,9 @@ def _write(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def create_private(path: Path) -> None:
     """Make the state's folder 0700 and the file 0600 before SQLite would make them with the umask's rights."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.chmod(0o700)  # a umask can take away the owner's rights too
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
@@ -263,6 +265,7 @@ def open_journal(path: Path | None, *, now: float) -> Journal:
             "temp_store = MEMORY",
         ):
             conn.execute(f"PRAGMA {pragma}")
+        _check(conn)
         journal = Journal(adopt(conn, path))
     except sqlite3.DatabaseError as error:
         conn.close()
@@ -280,12 +283,19 @@ def open_journal(path: Path | None, *, now: float) -> Journal:
     return journal
 
 
+def _check(conn: sqlite3.Connection) -> None:
+    """A state that is damaged somewhere may have forgotten what was paid for: better not to begin with it."""
+    said = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if said != "ok":
+        raise sqlite3.DatabaseError(said)
+
+
 def adopt(conn: sqlite3.Connection, path: Path | None) -> Database:
     """Bring a connection's schema up to date; raises StateTooNew if it is ahead of this program."""
     database = Database(conn)
-    known = {
-        migration.name for migration in migrations.pending(Database(memory=True))
-    }  # nothing applied: all of them
+    blank = Database(memory=True)  # nothing is applied there: what is pending are all of them
+    known = {migration.name for migration in migrations.pending(blank)}
+    blank.close()
     ahead = sorted({applied.name for applied in migrations.applied(database)} - known)
     if ahead:
         raise StateTooNew(
