@@ -258,13 +258,8 @@ def open_journal(path: Path | None, *, now: float) -> Journal:
         create_private(path)
     conn = sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=10)
     try:
-        for pragma in (
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "temp_store = MEMORY",
-        ):
-            conn.execute(f"PRAGMA {pragma}")
+        for one in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
+            conn.execute(f"PRAGMA {one}")
         _check(conn)
         journal = Journal(adopt(conn, path))
     except sqlite3.DatabaseError as error:
