@@ -21,7 +21,7 @@ from astria_sync.subjects import Subjects
 # Rows of one burst: a file dropped with hundreds of others must not slip out before the others are seen.
 BURST_SECONDS = 600.0
 _HERE = "source_id IN (SELECT id FROM sources WHERE missing_since IS NULL)"
-HELD = "more than {limit} new prompts at one go; `astria-sync approve` lets them go"
+HELD = "more than {limit} new prompts at one go; `astria-sync approve --all` lets them go"
 
 
 @dataclass(kw_only=True)

@@ -19,6 +19,7 @@ from astria_sync.engine import Engine
 from astria_sync.journal import Journal, adopt, open_journal
 from astria_sync.judging import Ready
 from astria_sync.settings import Settings
+from astria_sync.stale import FAILED_PROMPTS
 from astria_sync.tasks import read_folder, walk
 
 _STAND_IN = 9_000_000_000  # ids of tunes that would be made, to show prompts that will use them
@@ -157,7 +158,7 @@ def _planned_tune(engine: Engine, tune: Tune, source: Source) -> Planned:
 
 def _prompts(engine: Engine) -> list[Planned]:
     journal = engine.ctx.journal
-    wanted = "state IN ('settling', 'waiting', 'held', 'queued', 'failed') ORDER BY id"
+    wanted = f"state IN ('settling', 'waiting', 'held', 'queued') OR id IN ({FAILED_PROMPTS}) ORDER BY id"
     planned: list[Planned] = []
     for prompt in journal.prompts(wanted):
         source = journal.source(prompt.source_id)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.errors import StateDamaged, StateError
+from astria_sync.stale import STALE_PROMPT, STALE_TUNE
 from astria_sync.wording import Circumstances, closed_gates, problems, why_and_then
 
 SCHEMA: Final = 1  # of the JSON: counts up when a key changes its meaning
@@ -35,23 +36,15 @@ _ORDER: Final = {
     for state in states
 }
 
-# An order that a newer version of its file has replaced, or whose file is gone, is nobody's trouble any more.
-_STALE_PROMPT: Final = """
-    (s.missing_since IS NOT NULL AND o.state IN ('failed', 'deleted')) OR (o.state = 'failed' AND EXISTS (
-        SELECT 1 FROM prompts n WHERE n.id = (SELECT max(id) FROM prompts WHERE source_id = o.source_id)
-        AND n.state != 'failed' AND n.script != o.script))"""
-_STALE_TUNE: Final = (
-    "o.current = 0 OR (s.missing_since IS NOT NULL AND o.state IN ('failed', 'expired', 'deleted'))"
-)
 _COMMON: Final = (
     "o.id AS row, s.path, s.root, s.problem, o.state, o.remote_id AS id, o.reason, o.error, o.updated_at, "
     "o.next_at, o.url, o.cost_mc"
 )
 _TUNES: Final = f"""
-    SELECT 'tune' AS kind, {_COMMON}, o.changed, ({_STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
+    SELECT 'tune' AS kind, {_COMMON}, o.changed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
     FROM tunes o JOIN sources s ON s.id = o.source_id"""
 _PROMPTS: Final = f"""
-    SELECT 'prompt' AS kind, {_COMMON}, 0 AS changed, ({_STALE_PROMPT}) AS stale, o.variant,
+    SELECT 'prompt' AS kind, {_COMMON}, 0 AS changed, ({STALE_PROMPT}) AS stale, o.variant,
         (SELECT count(*) FROM images WHERE prompt_id = o.id AND state = 'saved') AS saved,
         (SELECT count(*) FROM images WHERE prompt_id = o.id) AS wanted
     FROM prompts o JOIN sources s ON s.id = o.source_id"""
@@ -188,7 +181,7 @@ def _empty(daemon: Mapping[str, Any]) -> dict[str, Any]:
 def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) -> Iterator[sqlite3.Row]:
     """What is unfinished, failed, or finished with something to be said; or everything."""
     telling = "o.state NOT IN ('ready', 'done') OR s.problem != '' OR o.reason != ''"
-    for select, stale, also in ((_TUNES, _STALE_TUNE, " OR o.changed = 1"), (_PROMPTS, _STALE_PROMPT, "")):
+    for select, stale, also in ((_TUNES, STALE_TUNE, " OR o.changed = 1"), (_PROMPTS, STALE_PROMPT, "")):
         wanted = "1" if everything else f"({telling}{also}) AND NOT ({stale})"
         yield from connection.execute(f"{select} WHERE {within} AND {wanted}")
 
@@ -225,7 +218,7 @@ def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
 
 def _counts(connection: sqlite3.Connection, within: str) -> dict[str, Any]:
     counts: dict[str, Any] = _empty({})["counts"]
-    for table, stale in (("tunes", _STALE_TUNE), ("prompts", _STALE_PROMPT)):
+    for table, stale in (("tunes", STALE_TUNE), ("prompts", STALE_PROMPT)):
         sql = f"""
             SELECT o.state, count(*) FROM {table} o JOIN sources s ON s.id = o.source_id
             WHERE {within} AND NOT ({stale}) GROUP BY o.state"""

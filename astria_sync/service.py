@@ -26,6 +26,7 @@ from astria_sync.lock import RootLocks, StateLock
 from astria_sync.schedule import Schedule, jumped
 from astria_sync.secrets import find_token
 from astria_sync.settings import Settings
+from astria_sync.stale import FAILED_PROMPTS, FAILED_TUNES
 from astria_sync.tasks import Tasks
 from astria_sync.watch import Watched, Watcher
 from astria_sync.workers import Workers
@@ -223,9 +224,8 @@ class Service:
             raise NotAuthorised(closed[gates.AUTH].reason)
         if not once:
             return 0
-        failed = engine.ctx.journal.value(
-            "SELECT 1 FROM tunes WHERE state = 'failed' AND current = 1 UNION ALL SELECT 1 FROM prompts WHERE state = 'failed'"
-        )
+        journal = engine.ctx.journal
+        failed = journal.rows(FAILED_TUNES) or journal.rows(FAILED_PROMPTS)
         return 1 if failed or not engine.idle or gates.BALANCE in closed else 0
 
 
