@@ -50,6 +50,7 @@ class Engine:
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._on_tick = on_tick
         self._planned_at = 0.0
+        self._replies: list[tuple[Any, Mapping[str, Any]]] = []  # to commands, told when they are committed
         files = TuneFiles(ctx.settings)
         self.intake = Intake(
             ctx=ctx,
@@ -124,6 +125,9 @@ class Engine:
         except BaseException:
             self._forget_step()
             raise
+        replies, self._replies = self._replies, []
+        for reply, answer in replies:
+            reply.put(answer)
         outbox, self.ctx.outbox = self.ctx.outbox, []
         for piece in outbox:
             self.pool.submit(piece)
@@ -133,6 +137,7 @@ class Engine:
         for piece in self.ctx.outbox:
             self.ctx.finish(piece)
         self.ctx.outbox = []
+        self._replies = []
 
     def _take(self, message: Any) -> None:
         if isinstance(message, Outcome):
@@ -209,10 +214,10 @@ class Engine:
         try:
             answer = commands(command.name, command.arguments)
         except AstriaSyncError as error:
-            command.reply.put({"error": str(error), "exit": error.exit_code})
-            return
-        self.after_commands()
-        command.reply.put(answer)
+            answer = {"error": str(error), "exit": error.exit_code}
+        else:
+            self.after_commands()
+        self._replies.append((command.reply, answer))
 
     def after_commands(self) -> None:
         """Take up again what a command asked for, and look at what waits."""
@@ -275,7 +280,9 @@ class Engine:
     def _patience(self, deadline: float | None) -> float:
         """Seconds until the next thing is due."""
         now = self.ctx.now
-        if self.prompting.restless:  # a folder's tune was adopted after its prompts were looked at: no answer will wake the loop
+        if (
+            self.prompting.restless
+        ):  # a folder's tune was adopted after its prompts were looked at: no answer will wake the loop
             return _SOON
         known = [
             self.intake.next_due(),

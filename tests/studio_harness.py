@@ -23,7 +23,8 @@ from astria_sync.download import Downloader, write_whole
 from astria_sync.engine import Engine
 from astria_sync.journal import open_journal
 from astria_sync.secrets import Token
-from astria_sync.simulator import Options, Simulator
+from astria_sync.simulator import Options, Request, Simulator
+from astria_sync.simulator.forms import Upload
 from astria_sync.tasks import Tasks
 from astria_sync.workers import Workers
 
@@ -233,6 +234,22 @@ class Studio:
         """A command while no daemon runs."""
         with self.daemon() as daemon:
             return daemon.command(name, *paths)
+
+    def outside(self, path: str, fields: dict[str, str], method: str = "POST") -> Any:
+        """What somebody does with the account elsewhere: on the web page, with another client."""
+        files = (("tune[images][]", Upload("x.jpg", "image/jpeg", self.photo())),) if path == "/tunes" else ()
+        request = Request(
+            method=method,
+            path=path,
+            query="",
+            headers={"authorization": f"Bearer {self.sim.token}"},
+            fields=tuple(fields.items()),
+            files=files,
+            host="api",
+        )
+        answer = self.sim.astria.handle(request)
+        assert answer.status < 300, answer
+        return answer.json()
 
     # Looking
 

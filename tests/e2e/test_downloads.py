@@ -139,14 +139,11 @@ def test_the_recorded_hash_is_that_of_the_file(studio):
 
 def test_a_prompt_deleted_at_astria_is_told(make_studio):
     """What Astria does not have any more is said, and the daemon comes to rest."""
-    import httpx
-
     studio = make_studio(generate_seconds=0.5)
     studio.prompt("p.prompt", "words")
     with studio.daemon() as daemon:
         daemon.until(lambda: studio.made()[1] == 1)
-        url = f"{studio.sim.base_url}/prompts/{studio.created().id}"
-        httpx.delete(url, headers={"Authorization": f"Bearer {studio.sim.token}"})
+        studio.outside(f"/prompts/{studio.created().id}", {}, method="DELETE")
         assert daemon.run(10)
     assert studio.states() == {"p.prompt": "deleted"}
     assert "Astria does not have it" in studio.only("p.prompt").reason
