@@ -242,8 +242,9 @@ class Intake:
     def moved_from(self, source: Source, content: str, *, inode: int, mtime_ns: int) -> Source | None:
         """If `source`, new here, is one that is gone from elsewhere: join them, and return the old one at its new place."""
         recent = self.ctx.wall - max(_SAME_MOVE, 2 * self.ctx.settings.timing.rescan_seconds)
-        lost = lost_sources(self.ctx.journal, source.kind, content, watched=list(self.ctx.watches))
-        for old in lost:
+        # A root that shows nothing any more may be unmounted, so nothing in it is gone; but it may have been emptied by a move.
+        sound = [root for root in self.ctx.watches if not self.ctx.journal.get(f"root:{root}")]
+        for old in lost_sources(self.ctx.journal, source.kind, content, watched=sound):
             if is_move(old, recent=recent, inode=inode, mtime_ns=mtime_ns):
                 return self._join(old, source)
         return None

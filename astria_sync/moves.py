@@ -25,12 +25,13 @@ def drop_unsent(journal: Journal, source: Source) -> None:
 
 
 def lost_sources(journal: Journal, kind: str, content: str, *, watched: Sequence[str]) -> list[Source]:
-    """Sources with this content that are gone, or lie in a root that is no longer watched."""
+    """Sources with this content that are gone, or lie in a root that is not (soundly) `watched`, and are not there now."""
     if not content:
         return []
     marks = ",".join("?" * len(watched))
     where = f"kind = ? AND content = ? AND (missing_since IS NOT NULL OR root NOT IN ({marks}))"
-    return journal.sources(where, [kind, content, *watched])
+    found = journal.sources(where, [kind, content, *watched])
+    return [one for one in found if not os.path.lexists(one.location)]
 
 
 def is_move(old: Source, *, recent: float, inode: int, mtime_ns: int) -> bool:

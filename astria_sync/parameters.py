@@ -200,7 +200,9 @@ def limits(params: Mapping[str, Any], text: str, *, model_name: str | None) -> l
 
 
 def _alone(name: str, value: Any) -> Any:
-    single = name in MEDIA and MEDIA[name].kind == "file" and isinstance(value, tuple | list) and len(value) == 1
+    single = (
+        name in MEDIA and MEDIA[name].kind == "file" and isinstance(value, tuple | list) and len(value) == 1
+    )
     return value[0] if single else value
 
 
