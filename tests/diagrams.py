@@ -11,7 +11,9 @@ def redrawn(text: str) -> str:
     """The document with both diagrams as the tables have them now."""
     for name, moves in (("tunes", TUNE_MOVES), ("prompts", PROMPT_MOVES)):
         drawing = f"\\1\n```mermaid\n{mermaid(moves)}\n```\n<!-- end -->"
-        text = re.sub(rf"(<!-- {name}: from core/lifecycle.py -->).*?<!-- end -->", drawing, text, flags=re.DOTALL)
+        text = re.sub(
+            rf"(<!-- {name}: from core/lifecycle.py -->).*?<!-- end -->", drawing, text, flags=re.DOTALL
+        )
     return text
 
 
