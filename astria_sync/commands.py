@@ -87,21 +87,7 @@ class Commands:
 
     def _retry(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """What failed goes again, with the files as they are now."""
-        sources = self._sources(arguments.get("paths", ()))
-        count = 0
-        for source in sources:
-            if source.problem:
-                self.journal.change("sources", source.id, stamp="")
-            for prompt in self.journal.prompts("source_id = ?", [source.id]):
-                count += self._retry_prompt(prompt, source)
-            for tune in self.journal.tunes("source_id = ? AND state = 'failed' AND current = 1", [source.id]):
-                forgotten = {"armed_at": None, "remote_id": None, "bound_at": None, "watermark": None}
-                self.journal.move_tune(
-                    tune, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, **forgotten
-                )
-                adoptable = source.adoptable and tune.armed_at is None
-                self.journal.change("sources", source.id, stamp="", adoptable=adoptable)
-                count += 1
+        count = sum(self._retry_source(source) for source in self._sources(arguments.get("paths", ())))
         resting = self.journal.get("gate:balance") is not None
         self.journal.put("gate:balance", None)
         self.journal.put("balance_at_402", None)
@@ -109,6 +95,24 @@ class Commands:
             return {"count": 0, "message": "Nothing there has failed."}
         message = f"{_things(count)} will be tried again." if count else "What rests for the balance goes on."
         return {"count": count, "message": message}
+
+    def _retry_source(self, source: Source) -> int:
+        """How many things of one source go again."""
+        orders = self.journal.prompts("source_id = ?", [source.id])
+        count = sum(self._retry_prompt(prompt, source) for prompt in orders)
+        if source.missing_since is not None:  # there is nothing to make a tune of
+            return count
+        for tune in self.journal.tunes("source_id = ? AND state = 'failed' AND current = 1", [source.id]):
+            forgotten = {"armed_at": None, "remote_id": None, "bound_at": None, "watermark": None}
+            self.journal.move_tune(
+                tune, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, **forgotten
+            )
+            adoptable = source.adoptable and tune.armed_at is None
+            self.journal.change("sources", source.id, stamp="", adoptable=adoptable)
+            count += 1
+        if source.problem:
+            self.journal.change("sources", source.id, stamp="")
+        return count or bool(source.problem)
 
     def _retry_prompt(self, prompt: Prompt, source: Source) -> bool:
         if prompt.state is PromptState.DOWNLOADING:
