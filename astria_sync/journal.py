@@ -222,7 +222,8 @@ class Journal:
             self.value(f"SELECT min(next_at) FROM {table} WHERE state = '{state}' AND next_at > ?", [now])
             for table, state in questions
         ]
-        return min((at for at in found if at is not None), default=None)
+        untold = "SELECT min(next_at) FROM tunes WHERE state = 'ready' AND patch != '{}' AND next_at > ?"
+        return min((at for at in [*found, self.value(untold, [now])] if at is not None), default=None)
 
     # Small facts
 
