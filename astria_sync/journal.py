@@ -281,8 +281,7 @@ def open_journal(path: Path | None, *, now: float) -> Journal:
 
 def _check(conn: sqlite3.Connection) -> None:
     """A state that is damaged somewhere may have forgotten what was paid for: better not to begin with it."""
-    said = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if said != "ok":
+    if (said := conn.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise sqlite3.DatabaseError(said)
 
 
