@@ -5,13 +5,15 @@ import os
 import string
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astria_sync.core.model import FolderSight, Look
-from astria_sync.scan import Root, contents, is_left_alone, look
+from astria_sync.scan import Root, contents, is_left_alone, look, stamp_of
 
 
 @pytest.fixture
@@ -505,6 +507,18 @@ def test_every_change_changes_the_stamp(inbox: Path) -> None:
     (inbox / "jane" / "b.jpg").unlink()
     stamps.append(stamp(inbox))
     assert len(set(stamps)) == len(stamps)
+
+
+@pytest.mark.parametrize("what", ["st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"])
+def test_each_sign_counts_by_itself(what: str) -> None:
+    """A stamp changes with each of the four signs alone, and neither with the device nor with the time of reading."""
+    signs = {"st_ino": 1, "st_size": 2, "st_mtime_ns": 3, "st_ctime_ns": 4, "st_dev": 5, "st_atime_ns": 6}
+
+    def stamp_with(**changed: int) -> str:
+        info: Any = SimpleNamespace(**signs | changed)
+        return stamp_of([("a.jpg", info)])
+
+    assert stamp_with(**{what: 9}) != stamp_with() == stamp_with(st_dev=9, st_atime_ns=9)
 
 
 def test_a_moved_folder_keeps_its_stamp(inbox: Path) -> None:
