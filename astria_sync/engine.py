@@ -308,11 +308,13 @@ class Engine:
         if gates.AUTH in self.ctx.gates.closed:
             rest |= {"generating", "training", "unsure"}
         marks = ",".join("?" * len(rest))
-        moving = f"SELECT 1 FROM tunes WHERE state NOT IN ({marks}) UNION ALL SELECT 1 FROM prompts WHERE state NOT IN ({marks})"
+        here = ",".join("?" * len(self.ctx.walked))  # of a root that is not there nothing is sent
+        still = f"state NOT IN ({marks}) AND NOT (state = 'queued' AND source_id IN (SELECT id FROM sources WHERE root NOT IN ({here})))"
+        moving = f"SELECT 1 FROM tunes WHERE {still} UNION ALL SELECT 1 FROM prompts WHERE {still}"
         untold = "current = 1 AND patch != '{}' AND state IN ('training', 'ready')"
         if gates.AUTH not in self.ctx.gates.closed and self.ctx.journal.tunes(untold):
             return False
-        return self.ctx.journal.value(moving, [*rest, *rest]) is None
+        return self.ctx.journal.value(moving, [*rest, *self.ctx.walked] * 2) is None
 
     def _looked_everywhere(self) -> bool:
         broken = {root for root in self.ctx.watches if self.ctx.journal.get(f"root:{root}")}

@@ -13,7 +13,14 @@ from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import FileSight, FolderSight, Look, Source
 from astria_sync.core.settle import Settling
 from astria_sync.folders import TuneFiles, parent
-from astria_sync.moves import drop_unsent, has_orders, is_move, lost_sources, other_at_this_place
+from astria_sync.moves import (
+    drop_unsent,
+    has_orders,
+    is_move,
+    lost_sources,
+    other_at_this_place,
+    renamed_here,
+)
 from astria_sync.notes import error_file
 
 log = logging.getLogger("astria_sync")
@@ -109,8 +116,9 @@ class Intake:
         for folder in look.folders:
             if self.files.saw(look.root, folder.path, folder.tune_stamp) and look.root in self.ctx.walked:
                 self.hint(look.root, folder.path, recursive=True)
-        # What is gone first: something new may be what is gone, moved.
         units = [unit for folder in look.folders for unit in self._units(look.root, folder)]
+        self._follow_renames(units)
+        # What is gone first: something new may be what is gone, moved.
         seen = {key for key, _, _ in units}
         for key in self._in_scope(look) - seen:
             if not _below(key[1], look.unreadable):
@@ -125,6 +133,16 @@ class Intake:
         if look.recursive and look.scope == ".":
             self.ctx.walked.add(look.root)
             self.ctx.journal.put(f"walked:{look.root}", True)
+
+    def _follow_renames(self, units: Iterable[tuple[Key, str, FolderSight | FileSight]]) -> None:
+        """Before anything at a place is taken for an edit, or for new: the sources go to where their files are now."""
+        for key, stamp, sight in units:
+            if key in self.known and self.known[key][1] == stamp:
+                continue
+            if moved := renamed_here(self.ctx.journal, key, sight):
+                if key not in self.known:
+                    self._first_sight(key, sight)
+                self._exchange(self.ctx.journal.source(self.known[key][0]), moved)
 
     def _units(self, root: str, folder: FolderSight) -> Iterable[tuple[Key, str, FolderSight | FileSight]]:
         if folder.stamp or folder.tune_stamp:
@@ -287,6 +305,11 @@ class Intake:
         )
         if other is None:
             return source
+        self._exchange(source, other)
+        return self.ctx.journal.source(other.id)
+
+    def _exchange(self, source: Source, other: Source) -> None:
+        """Let two sources change places; both are looked at again there."""
         journal = self.ctx.journal
         places = [(one, (two.root, two.path, one.kind)) for one, two in ((source, other), (other, source))]
         journal.change(
@@ -295,17 +318,20 @@ class Intake:
         empty = {key for _, key in places if key in self.missing}
         for one, key in reversed(places):
             drop_unsent(journal, one)
+            stamp = one.stamp.partition("|")[0] + "|moved" if one.kind == "folder" else ""
             journal.change(
-                "sources", one.id, root=key[0], path=key[1], stamp="", missing_since=None, note="?"
+                "sources", one.id, root=key[0], path=key[1], stamp=stamp, missing_since=None, note="?"
             )
             self._know(key, one.id, "")
+            self.settling.forget(key)
             self.missing.discard(key)
             self.ctx.event("source", one.id, one.id, "moved", f"{one.path} -> {key[1]}")
             log.info("%s is now %s", one.location, Path(key[0], key[1]))
         for key in empty:
             self._gone(key)
+        for root, path, kind in (key for _, key in places):
+            self.hint(root, path if kind == "folder" else parent(path), recursive=False)
         self.on_folders(source.name, other.name)
-        return journal.source(other.id)
 
     # Bookkeeping
 

@@ -1,7 +1,9 @@
 """Files that went: what goes with them, and which new file is one that went, moved."""
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from astria_sync.core.lifecycle import UNSENT_PROMPTS, UNSENT_TUNES, PromptState, TuneState
 from astria_sync.core.model import FileSight, FolderSight, Source
@@ -42,6 +44,37 @@ def is_move(old: Source, *, recent: float, inode: int, mtime_ns: int) -> bool:
     """
     together = old.missing_since is None or old.missing_since >= recent
     return together or old.inode == inode or (mtime_ns != 0 and old.mtime_ns == mtime_ns)
+
+
+def renamed_here(
+    journal: Journal, key: tuple[str, str, str], sight: FileSight | FolderSight
+) -> Source | None:
+    """The source from elsewhere that a rename has brought to this place; None if there is none.
+
+    A rename keeps the inode. Inodes are used again, so what was in it must agree as well: the stamp of what is in a folder; a
+    file's time of modification, or a content that this source has or had. Where it lay, the inode must not be any more: a
+    second hard link is a copy.
+    """
+    root, path, kind = key
+    where = "kind = ? AND inode = ? AND content != '' AND NOT (root = ? AND path = ?)"
+    for other in journal.sources(where, [kind, sight.inode, root, path]):
+        if _agrees(journal, other, Path(root, path), sight) and _inode(other) != sight.inode:
+            return other
+    return None
+
+
+def _agrees(journal: Journal, other: Source, place: Path, sight: FileSight | FolderSight) -> bool:
+    if isinstance(sight, FolderSight):
+        return other.stamp.partition("|")[0] == sight.stamp != ""
+    if other.mtime_ns == sight.mtime_ns:
+        return True
+    try:
+        with place.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return False
+    versions = "SELECT 1 FROM prompts WHERE source_id = ? AND script = ?"
+    return content == other.content or journal.value(versions, [other.id, content]) is not None
 
 
 def other_at_this_place(

@@ -44,6 +44,8 @@ class Notes:
         if digest == source.note:
             return
         path = error_file(source)
+        if not path.parent.is_dir():
+            return  # the folder was renamed a moment ago: writing would make it anew
         try:
             if text:
                 self.ctx.write_file(path, text.encode())

@@ -35,6 +35,7 @@ CREATE TABLE sources (
     updated_at REAL NOT NULL,
     UNIQUE (root, path, kind)
 );
+CREATE INDEX sources_inode ON sources (kind, inode);
 CREATE INDEX sources_missing ON sources (kind, content) WHERE missing_since IS NOT NULL;
 
 CREATE TABLE tunes (

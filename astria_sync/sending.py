@@ -57,12 +57,19 @@ class Sending:
         # More than there are places: some may have to wait for a survey or for one of the same title.
         for tune in self.ctx.journal.tunes(queued, [self.ctx.now, free + 16]) if free else ():
             source = self.ctx.journal.source(tune.source_id)
-            if source.root not in self.ctx.walked or source.missing_since is not None:
+            if source.root not in self.ctx.walked:
                 continue
-            if "id" in tune.params:
+            if source.missing_since is not None:
+                self._forget("tune", tune)
+            elif "id" in tune.params:
                 self._use(tune)
             elif self.ctx.free(work.Lane.UPLOADS) and self.reconciling.surveyed("tune", tune.workspace):
                 self._arm_tune(tune, source)
+
+    def _forget(self, kind: str, row: Tune | Prompt) -> None:
+        """Its file went while it was unsure whether Astria has it, and it has not: nobody wants it any more."""
+        self.ctx.event(kind, row.id, row.source_id, "dropped", "its file is gone and Astria never had it")
+        self.ctx.journal.drop(f"{kind}s", row.id)
 
     def _use(self, tune: Tune) -> None:
         """`id` in tune.toml: an existing tune is only looked at."""
@@ -109,7 +116,10 @@ class Sending:
         queued = "state = 'queued' AND next_at <= ? ORDER BY next_at, id LIMIT ?"
         for prompt in self.ctx.journal.prompts(queued, [self.ctx.now, free]) if free > 0 else ():
             source = self.ctx.journal.source(prompt.source_id)
-            if source.root not in self.ctx.walked or source.missing_since is not None:
+            if source.root not in self.ctx.walked:
+                continue
+            if source.missing_since is not None:
+                self._forget("prompt", prompt)
                 continue
             workspace = self.ctx.workspace(source.root)
             if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from astria_sync.simulator import Fault
+
 
 def _gap(studio, act, *, running):
     """Do something to the files while the daemon is down, or while it runs."""
@@ -382,6 +384,75 @@ def test_a_root_that_vanishes_while_running_sends_nothing_of_it(studio):
         daemon.look()
         assert daemon.run(10)
     assert studio.made() == (1, 1)
+
+
+def test_what_is_queued_in_a_root_that_is_gone_holds_nothing_up(studio):
+    """`run --once` ends although something is queued in a root that is not there now, and sends it when it is back."""
+    studio.command("pause")
+    studio.prompt("p.prompt", "words")
+    studio.run_once()
+    studio.command("resume")
+    aside = studio.home / "aside"
+    studio.inbox.rename(aside)
+    studio.run_once()
+    assert studio.posts() == []
+    aside.rename(studio.inbox)
+    studio.run_once()
+    assert studio.made() == (0, 1)
+
+
+def test_a_prompt_deleted_while_it_is_unsure_is_forgotten_if_it_was_never_made(studio):
+    """Its file is gone, Astria never had it: it is not sent again, and nothing waits for it."""
+    studio.sim.faults.add(Fault(kind="status", status=504, when="before", method="POST"))
+    prompt = studio.prompt("p.prompt", "words")
+    studio.prompt("q.prompt", "<jane> keeps the root from being empty")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: studio.states().get("p.prompt") == "unsure")
+        prompt.unlink()
+        daemon.look()
+        assert daemon.run(10)
+    assert studio.made() == (0, 0)
+    assert studio.states() == {"q.prompt": "waiting"}
+
+
+def test_a_prompt_deleted_while_it_is_unsure_is_fetched_if_it_was_made(studio):
+    """Its file is gone, but it was paid for: it is found, and its picture comes."""
+    studio.sim.faults.add(Fault(kind="status", status=504, when="after", method="POST"))
+    prompt = studio.prompt("p.prompt", "words")
+    studio.prompt("q.prompt", "<jane> keeps the root from being empty")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: studio.states().get("p.prompt") == "unsure")
+        prompt.unlink()
+        daemon.look()
+        assert daemon.run(10)
+    assert studio.made() == (0, 1)
+    assert studio.check_pictures() == 1
+
+
+def test_an_error_file_does_not_make_a_renamed_folder_anew(studio):
+    """A folder with a slip is renamed before its error is written: no ghost of the old name appears."""
+    studio.folder("jane", toml="nmae = 1\n")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: studio.states() == {"jane": "settling"})
+        (studio.inbox / "jane").rename(studio.inbox / "anne")
+        source = daemon.journal.sources()[0]
+        daemon.engine.ctx.event("source", source.id, source.id, "problem")
+        daemon.journal.change("sources", source.id, problem="a slip")
+        daemon.turn()
+        assert not (studio.inbox / "jane").exists()
+
+
+def test_two_prompts_that_swap_names_and_are_edited(studio):
+    """Swapped, and one of them edited: only the new words are paid for."""
+    a, b = studio.prompt("a.prompt", "one"), studio.prompt("b.prompt", "two")
+    studio.run_once()
+    spare = studio.home / "spare"
+    a.rename(spare)
+    b.rename(a)
+    spare.rename(b)
+    a.write_text("two, better")
+    studio.run_once()
+    assert [post.field("prompt[text]") for post in studio.posts()][2:] == ["two, better"]
 
 
 def test_a_file_saved_the_way_editors_save_is_one_edit(studio):
