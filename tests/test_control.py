@@ -317,6 +317,10 @@ def test_a_chatty_wall(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def chat() -> None:
             connection, _ = wall.accept()
             with connection:
+                while not connection.recv(LIMIT).endswith(
+                    b"\n"
+                ):  # it is rude to answer before the question ends
+                    pass
                 connection.sendall(b"x" * (LIMIT + 1))
 
         thread = threading.Thread(target=chat)
