@@ -24,6 +24,7 @@ from astria_sync.judging import Judge
 from astria_sync.notes import Notes
 from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
+from astria_sync.room import Room
 from astria_sync.sending import Sending
 from astria_sync.subjects import Subjects
 from astria_sync.tuning import Tuning
@@ -76,6 +77,7 @@ class Engine:
             following=self.following,
             reconciling=self.reconciling,
             doors=self.doors,
+            room=Room(ctx=ctx),
         )
         self.notes = Notes(ctx=ctx)
         self._outcomes: Mapping[type, Callable[[Outcome], None]] = {
@@ -301,7 +303,11 @@ class Engine:
             return False
         if not self._looked_everywhere():
             return False
-        stuck = self.sending.paused or self.ctx.gates.closed.keys() & {gates.AUTH, gates.BALANCE}
+        stuck = (
+            self.sending.paused
+            or self.ctx.gates.closed.keys() & {gates.AUTH, gates.BALANCE}
+            or self.sending.room.lacking
+        )
         rest = {*FINAL_TUNES, *FINAL_PROMPTS, "waiting", "held"}
         if stuck:
             rest |= {"queued"}

@@ -140,9 +140,11 @@ class Intake:
             if key in self.known and self.known[key][1] == stamp:
                 continue
             if moved := renamed_here(self.ctx.journal, key, sight):
-                if key not in self.known:
-                    self._first_sight(key, sight)
-                self._exchange(self.ctx.journal.source(self.known[key][0]), moved)
+                if key in self.known:
+                    self._exchange(self.ctx.journal.source(self.known[key][0]), moved)
+                else:
+                    drop_unsent(self.ctx.journal, moved)
+                    self._join(moved, self._first_sight(key, sight))
 
     def _units(self, root: str, folder: FolderSight) -> Iterable[tuple[Key, str, FolderSight | FileSight]]:
         if folder.stamp or folder.tune_stamp:
@@ -280,6 +282,7 @@ class Intake:
             path=new.path,
             inode=new.inode,
             mtime_ns=new.mtime_ns,
+            stamp=_elsewhere(old),
             missing_since=None,
             note="?",  # the error file may have moved along with its folder: look again
             updated_at=self.ctx.wall,
@@ -318,9 +321,14 @@ class Intake:
         empty = {key for _, key in places if key in self.missing}
         for one, key in reversed(places):
             drop_unsent(journal, one)
-            stamp = one.stamp.partition("|")[0] + "|moved" if one.kind == "folder" else ""
             journal.change(
-                "sources", one.id, root=key[0], path=key[1], stamp=stamp, missing_since=None, note="?"
+                "sources",
+                one.id,
+                root=key[0],
+                path=key[1],
+                stamp=_elsewhere(one),
+                missing_since=None,
+                note="?",
             )
             self._know(key, one.id, "")
             self.settling.forget(key)
@@ -368,6 +376,11 @@ class Intake:
                 self.ctx.journal.put(f"unreadable:{look.root}", found or None)
                 for path, why in found.items():
                     log.warning("%s/%s cannot be used (%s)", look.root, path, why)
+
+
+def _elsewhere(source: Source) -> str:
+    """The stamp of a source that has moved: to be taken up again, but its pictures are those that were read before."""
+    return source.stamp.partition("|")[0] + "|moved" if source.kind == "folder" else ""
 
 
 def _below(path: str, folders: Iterable[str]) -> bool:

@@ -18,6 +18,7 @@ from astria_sync.following import Following
 from astria_sync.judging import Ready
 from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
+from astria_sync.room import Room
 from astria_sync.tuning import Tuning
 
 log = logging.getLogger("astria_sync")
@@ -40,6 +41,7 @@ class Sending:
     following: Following
     reconciling: Reconciling
     doors: Doors
+    room: Room
     paused: bool = field(default=False)
 
     # Sending
@@ -120,6 +122,8 @@ class Sending:
                 continue
             if source.missing_since is not None:
                 self._forget("prompt", prompt)
+                continue
+            if not self.room.takes(str(self.ctx.watches[source.root].output), prompt.num_images):
                 continue
             workspace = self.ctx.workspace(source.root)
             if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):

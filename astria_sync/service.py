@@ -226,7 +226,8 @@ class Service:
             return 0
         journal = engine.ctx.journal
         failed = journal.rows(FAILED_TUNES) or journal.rows(FAILED_PROMPTS)
-        return 1 if failed or not engine.idle or gates.BALANCE in closed else 0
+        resting = engine.sending.room.lacking or gates.BALANCE in closed
+        return 1 if failed or resting or not engine.idle else 0
 
 
 def _is_local(settings: Settings) -> bool:
