@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
-from urllib.parse import urlsplit
 
 import httpx
 
-from astria_sync import media
+from astria_sync import media, picturehosts
 from astria_sync.api import USER_AGENT
 from astria_sync.core.naming import temporary_name
 from astria_sync.core.work import Download, NotSaved, Saved
@@ -45,7 +44,7 @@ class Downloader:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """`plain_http`: http addresses are allowed, which they are only if `base_url` itself is one on loopback."""
-        self._plain_http = plain_http
+        self._hosts = picturehosts.from_environment(local=plain_http)
         self._client = httpx.Client(
             timeout=timeout,
             follow_redirects=False,
@@ -67,6 +66,8 @@ class Downloader:
             return self._fetch(work, part)
         except Refused as refusal:
             return refusal.result
+        except picturehosts.HostRefusedError as error:
+            return NotSaved(why=str(error), etag=work.resume_etag)
         except httpx.HTTPError as error:
             return NotSaved(why=str(error) or type(error).__name__, etag=work.resume_etag)
         except (httpx.InvalidURL, ValueError) as error:
@@ -103,9 +104,9 @@ class Downloader:
     def _get(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
         """The final answer, after redirects, each of which must be to an allowed address."""
         for _ in range(_REDIRECTS + 1):
-            if urlsplit(url).scheme not in ({"https", "http"} if self._plain_http else {"https"}):
-                raise Refused(f"its address is not https ({urlsplit(url).scheme}://{urlsplit(url).hostname})")
-            with self._client.stream("GET", url, headers=headers) as response:
+            self._hosts.check_url(url)
+            trace = {"trace": self._hosts.on_trace}
+            with self._client.stream("GET", url, headers=headers, extensions=trace) as response:
                 if not response.has_redirect_location:
                     yield response
                     return
