@@ -30,8 +30,8 @@ from astria_sync.workers import Workers
 
 PAID = r"^/tunes$|/prompts$"
 TIMING = {
-    "settle_seconds": 0.05,
-    "poll_seconds": 0.05,
+    "settle_seconds": 0.03,
+    "poll_seconds": 0.04,
     "retry_base_seconds": 0.05,
     "retry_max_seconds": 0.3,
     "reconcile_after_seconds": 0.1,
