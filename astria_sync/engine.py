@@ -28,6 +28,7 @@ from astria_sync.room import Room
 from astria_sync.sending import Sending
 from astria_sync.subjects import Subjects
 from astria_sync.tuning import Tuning
+from astria_sync.upkeep import Upkeep
 from astria_sync.workers import Pool
 
 log = logging.getLogger("astria_sync")
@@ -80,6 +81,7 @@ class Engine:
             room=Room(ctx=ctx),
         )
         self.notes = Notes(ctx=ctx)
+        self.upkeep = Upkeep(ctx=ctx)
         self._outcomes: Mapping[type, Callable[[Outcome], None]] = {
             work.Walk: self._walked,
             work.ReadFolder: self._folder_read,
@@ -91,6 +93,7 @@ class Engine:
             work.Survey: lambda one: self.reconciling.surveyed_now(one.work, self._result(one)),
             work.Probe: lambda one: self.doors.probed(self._result(one)),
             work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
+            work.BackUp: lambda one: self.upkeep.backed_up(one.result, one.failure),
             work.WriteSidecar: lambda one: self.fetching.recorded(one.work, one.failure),
         }
 
@@ -162,6 +165,7 @@ class Engine:
     def _tick(self, tick: Tick) -> None:
         self._on_tick(tick)
         self.fetching.unrecorded()
+        self.upkeep.plan()
         if tick.what == "rescan":
             self.intake.rescan()
         elif tick.what == "rescan-polled":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import media, promptfile, scan, tunefile
+from astria_sync import backup, media, promptfile, scan, tunefile
 from astria_sync.api import Api
 from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import work
@@ -49,6 +49,7 @@ class Tasks:
             work.Probe: self._probe,
             work.Download: downloader.fetch,
             work.WriteSidecar: self._write_sidecar,
+            work.BackUp: lambda piece: backup.back_up(piece.state, piece.day),
         }
 
     def __call__(self, piece: Any) -> Any:

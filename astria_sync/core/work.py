@@ -191,6 +191,15 @@ class WriteSidecar:
     lane = Lane.DOWNLOADS
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackUp:
+    """The daily copy of the state. Comes back as where it lies."""
+
+    state: Path
+    day: str  # 2026-11-22
+    lane = Lane.DISK
+
+
 def unknown(why: str) -> NoAnswer:
     """The result of a call that ended in an unexpected way: it may have gone out."""
     return NoAnswer(sent=True, why=why)
