@@ -124,6 +124,8 @@ def test_who_opens_the_state():
     for module in MODULES:
         calls = [ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)]
         opened = [call for call in calls if call.startswith("sqlite3.connect(")]
+        if module == "astria_sync/backup.py":
+            opened.remove("sqlite3.connect(part)")  # the copy that it makes
         if module != "astria_sync/journal.py":
             assert all(re.search(r"\?mode=ro|\?immutable=1|':memory:'", call) for call in opened), module
 
