@@ -45,6 +45,7 @@ class Commands:
             "rerun": self._rerun,
             "retrain": self._retrain,
             "approve": self._approve,
+            "repair": self._repair,
             "pause": lambda _: self._pause(paused=True),
             "resume": lambda _: self._pause(paused=False),
         }
@@ -226,6 +227,19 @@ class Commands:
                 count += 1
         message = f"{_things(count, 'prompt')} let go." if count else "Nothing is held back there."
         return {"count": count, "message": message}
+
+    def _repair(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Fetch pictures again that are recorded but not there as they were saved (`verify --repair`)."""
+        count = 0
+        for image_id in arguments.get("images", ()):
+            for image in self.journal.images("id = ? AND state = 'saved'", [image_id]):
+                again = {"state": "wanted", "attempt": 0, "next_at": 0, "etag": ""}
+                self.journal.change("images", image.id, **again)
+                prompt = self.journal.prompt(image.prompt_id)
+                if prompt.state is PromptState.DONE:
+                    self.journal.move_prompt(prompt, Event.PICTURED, self.wall, reason="to be fetched again")
+                count += 1
+        return {"count": count, "message": f"{_things(count, 'picture')} to be fetched again."}
 
     def _pause(self, *, paused: bool) -> dict[str, Any]:
         before = bool(self.journal.get("paused", False))

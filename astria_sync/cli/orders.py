@@ -3,7 +3,7 @@
 A running daemon does it in its own thread; without one, this process takes its lock and does the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,17 @@ def _these_or_all(name: str, paths: Sequence[str], *, everything: bool) -> list[
 
 
 def _order(invocation: Invocation, name: str, paths: Sequence[str], *, as_json: bool) -> int:
+    arguments = {"paths": [str(Path(path).expanduser().absolute()) for path in paths]}
+    return give(invocation, name, arguments, as_json=as_json)
+
+
+def give(
+    invocation: Invocation, name: str, arguments: Mapping[str, Any], *, as_json: bool, quiet: bool = False
+) -> int:
+    """Have an order carried out, by the daemon if one runs; the exit code. `quiet`: only failures are told."""
     from astria_sync.control import ask
 
     settings = invocation.settings()
-    arguments = {"paths": [str(Path(path).expanduser().absolute()) for path in paths]}
     answer: dict[str, Any] | None = ask(settings.state, name, arguments)
     alone = answer is None
     if answer is None:
@@ -97,7 +104,7 @@ def _order(invocation: Invocation, name: str, paths: Sequence[str], *, as_json: 
     if "error" in answer:
         say(str(answer["error"]))
         return int(answer.get("exit", 1))
-    if not as_json:
+    if not as_json and not quiet:
         say(str(answer.get("message", "Done.")))
         if alone and answer.get("count") and name != "pause":
             say(_NO_DAEMON)
