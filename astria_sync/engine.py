@@ -1,18 +1,16 @@
-"""The loop: one thread, the only owner of the journal. `step` is an ordinary function of one message.
+"""The engine: the only owner of the journal, in one thread. `step` is an ordinary function of messages; loop.py turns it.
 
 A step is one transaction; the work it decided on goes to the pool after the commit, never before.
 """
 
 import logging
 import queue
-import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from astria_sync.commands import Commands
 from astria_sync.context import Context
 from astria_sync.core import gates, work
-from astria_sync.core.lifecycle import FINAL_PROMPTS, FINAL_TUNES
 from astria_sync.core.model import Command, Hint, Look, Outcome, Stop, Tick
 from astria_sync.doors import Doors
 from astria_sync.errors import AstriaSyncError
@@ -33,14 +31,6 @@ from astria_sync.workers import Pool
 
 log = logging.getLogger("astria_sync")
 
-_LONGEST_WAIT: Final = 60.0  # seconds; something always wakes the loop within it
-_SOON: Final = 0.002
-_DRAIN: Final = (
-    8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
-)
-_AT_ONCE: Final = 64  # messages in a step
-_STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
-
 
 class Engine:
     """Puts the parts together and lets messages through, one at a time."""
@@ -51,7 +41,7 @@ class Engine:
         self.pool = pool
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._on_tick = on_tick
-        self._planned_at = 0.0
+        self.planned_at = 0.0
         self._replies: list[tuple[Any, Mapping[str, Any]]] = []  # to commands, told when they are committed
         files = TuneFiles(ctx.settings)
         self.intake = Intake(
@@ -175,7 +165,7 @@ class Engine:
 
     def _plan(self) -> None:
         """Everything that is due, in the order that data flows."""
-        self._planned_at = self.ctx.now
+        self.planned_at = self.ctx.now
         self.ctx.pass_time()
         self.sending.paused = bool(self.ctx.journal.get("paused", False))
         self.intake.plan()
@@ -232,100 +222,3 @@ class Engine:
         if self.ctx.journal.get("gate:balance") is None:
             self.ctx.gates.open(gates.BALANCE)
         self.prompting.look_again(waiting=True)
-
-    # The loop
-
-    def run(self, *, until_idle: bool = False, deadline: float | None = None) -> None:
-        """Let messages through until Stop has come and work under way has ended; or, `until_idle`, until nothing is left."""
-        while not (self.ctx.stopping and not self.ctx.under_way):
-            if (until_idle and self.idle) or (deadline is not None and self.ctx.now >= deadline):
-                return
-            messages = self._messages(self._patience(deadline))
-            for stop in (message for message in messages if isinstance(message, Stop)):
-                if stop.now or self.ctx.stopping:
-                    return
-                self.ctx.stopping = True
-                deadline = self.ctx.now + _DRAIN
-            self._step_until_written(messages)
-
-    def _messages(self, patience: float) -> list[Any]:
-        """What has come, at least a tick; no more at once than keeps a step short."""
-        messages: list[Any] = []
-        try:
-            messages.append(self.inbox.get(timeout=patience))
-            while len(messages) < _AT_ONCE:
-                messages.append(self.inbox.get_nowait())
-        except queue.Empty:
-            pass
-        return messages or [Tick(what="due")]
-
-    def _step_until_written(self, messages: list[Any]) -> None:
-        """A state that cannot be written (a full disk) stops everything but loses nothing: the step is done again."""
-        trouble = False
-        while True:
-            try:
-                self.step(*messages)
-            except sqlite3.OperationalError as error:
-                if not trouble:
-                    log.error("The state cannot be written (%s); nothing is sent until it can.", error)  # noqa: TRY400
-                trouble = True
-                self.intake.reload()
-                try:
-                    following = self.inbox.get(timeout=_STATE_TROUBLE)
-                except queue.Empty:
-                    continue
-                if isinstance(following, Stop):
-                    self.ctx.stopping = True
-                    return
-                self.inbox.put(following)
-            else:
-                if trouble:
-                    log.warning("The state can be written again.")
-                return
-
-    def _patience(self, deadline: float | None) -> float:
-        """Seconds until the next thing is due."""
-        now = self.ctx.now
-        if (
-            self.prompting.restless
-        ):  # a folder's tune was adopted after its prompts were looked at: no answer will wake the loop
-            return _SOON
-        known = [
-            self.intake.next_due(),
-            self.doors.next_due(),
-            deadline,
-            # As of the last plan: what has become due since then was seen by nobody yet.
-            self.ctx.journal.next_deadline(self._planned_at),
-        ]
-        nearest = min((moment for moment in known if moment is not None), default=now + _LONGEST_WAIT)
-        return min(_LONGEST_WAIT, max(_SOON, nearest - now))
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is left that could move by itself (`run --once`)."""
-        if self.ctx.under_way or not self.intake.idle or not self.inbox.empty() or self.prompting.restless:
-            return False
-        if not self._looked_everywhere():
-            return False
-        stuck = (
-            self.sending.paused
-            or self.ctx.gates.closed.keys() & {gates.AUTH, gates.BALANCE}
-            or self.sending.room.lacking
-        )
-        rest = {*FINAL_TUNES, *FINAL_PROMPTS, "waiting", "held"}
-        if stuck:
-            rest |= {"queued"}
-        if gates.AUTH in self.ctx.gates.closed:
-            rest |= {"generating", "training", "unsure"}
-        marks = ",".join("?" * len(rest))
-        here = ",".join("?" * len(self.ctx.walked))  # of a root that is not there nothing is sent
-        still = f"state NOT IN ({marks}) AND NOT (state = 'queued' AND source_id IN (SELECT id FROM sources WHERE root NOT IN ({here})))"
-        moving = f"SELECT 1 FROM tunes WHERE {still} UNION ALL SELECT 1 FROM prompts WHERE {still}"
-        untold = "current = 1 AND patch != '{}' AND state IN ('training', 'ready')"
-        if gates.AUTH not in self.ctx.gates.closed and self.ctx.journal.tunes(untold):
-            return False
-        return self.ctx.journal.value(moving, [*rest, *self.ctx.walked] * 2) is None
-
-    def _looked_everywhere(self) -> bool:
-        broken = {root for root in self.ctx.watches if self.ctx.journal.get(f"root:{root}")}
-        return self.ctx.walked | broken >= set(self.ctx.watches)

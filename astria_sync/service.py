@@ -23,6 +23,7 @@ from astria_sync.engine import Engine
 from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised
 from astria_sync.journal import Journal, open_journal
 from astria_sync.lock import RootLocks, StateLock
+from astria_sync.loop import Loop
 from astria_sync.schedule import Schedule, jumped
 from astria_sync.secrets import find_token
 from astria_sync.settings import Settings
@@ -95,7 +96,7 @@ class Service:
             on_ready(engine)
             deadline = None if timeout is None else self._clock.now() + timeout
             try:
-                engine.run(until_idle=once, deadline=deadline)
+                Loop(engine).run(until_idle=once, deadline=deadline)
             finally:
                 self._stop(engine)
             return self._exit_code(engine, once=once)
@@ -227,7 +228,7 @@ class Service:
         journal = engine.ctx.journal
         failed = journal.rows(FAILED_TUNES) or journal.rows(FAILED_PROMPTS)
         resting = engine.sending.room.lacking or gates.BALANCE in closed
-        return 1 if failed or resting or not engine.idle else 0
+        return 1 if failed or resting or not Loop(engine).idle else 0
 
 
 def _is_local(settings: Settings) -> bool:

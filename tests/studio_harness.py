@@ -22,6 +22,7 @@ from astria_sync.core.model import Command, Hint, Tick
 from astria_sync.download import Downloader, write_whole
 from astria_sync.engine import Engine
 from astria_sync.journal import open_journal
+from astria_sync.loop import Loop
 from astria_sync.secrets import Token
 from astria_sync.simulator import Options, Request, Simulator
 from astria_sync.simulator.forms import Upload
@@ -92,6 +93,7 @@ class Daemon:
             **({"chance": chance} if chance else {}),
         )
         self.engine = Engine(ctx, pool)
+        self.loop = Loop(self.engine)
         self.sim = sim
 
     def start(self) -> None:
@@ -99,8 +101,8 @@ class Daemon:
 
     def run(self, timeout: float) -> bool:
         """Go on until nothing is left to do; false if that took too long."""
-        self.engine.run(until_idle=True, deadline=self.clock.now() + timeout)
-        return self.engine.idle
+        self.loop.run(until_idle=True, deadline=self.clock.now() + timeout)
+        return self.loop.idle
 
     def turn(self, patience: float = 0.02) -> None:
         """One message, or one look at the clock."""
@@ -115,7 +117,7 @@ class Daemon:
         end = self.clock.now() + timeout
         while not (said := holds()):
             assert self.clock.now() < end, f"it did not come to pass: {self.studio.told(self.journal)}"
-            self.turn(min(0.02, max(0.002, self.engine._patience(None))))
+            self.turn(min(0.02, max(0.002, self.loop.patience(None))))
         return said
 
     def look(self) -> None:

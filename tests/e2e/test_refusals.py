@@ -120,7 +120,7 @@ def test_a_refused_token_rests_and_goes_on(studio, status):
         studio.prompt(f"p{n}.prompt", "words")
     with studio.daemon() as daemon:
         daemon.until(lambda: "auth" in daemon.engine.ctx.gates.closed)
-        assert daemon.engine.idle
+        assert daemon.loop.idle
         end = daemon.clock.now() + 0.5
         daemon.until(lambda: daemon.clock.now() >= end or status == 403)
         assert len(studio.sim.ledger.requests(host="api")) <= 6

@@ -234,7 +234,7 @@ def test_a_network_that_goes_and_comes_back(studio):
     studio.prompt("jane/p.prompt", "words")
     with studio.daemon() as daemon:
         daemon.until(lambda: "network" in daemon.engine.ctx.gates.closed)
-        assert not daemon.engine.idle
+        assert not daemon.loop.idle
     assert studio.states() == {"jane": "queued", "jane/p.prompt": "waiting"}
     assert studio.value("gate:network")
     studio.base_url = good
