@@ -13,7 +13,7 @@ from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Tune
 from astria_sync.core.pace import next_delay, typical
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
-from astria_sync.core.wire import RemotePrompt, RemoteTune, read_prompt, read_tune
+from astria_sync.core.wire import RemotePrompt, RemoteTune, form, read_prompt, read_tune
 from astria_sync.doors import Doors
 from astria_sync.fetching import Fetching
 from astria_sync.prompting import Prompting
@@ -88,7 +88,7 @@ class Following:
         due = "current = 1 AND patch != '{}' AND state IN ('training', 'ready') AND next_at <= ?"
         for tune in self.ctx.journal.tunes(due, [self.ctx.now]):
             if self.ctx.free(work.Lane.REQUESTS) and tune.remote_id is not None:
-                fields = tuple((f"tune[{key}]", _patch_text(value)) for key, value in tune.patch.items())
+                fields = tuple(form("tune", tune.patch))
                 piece = work.PatchTune(
                     row_id=tune.id,
                     workspace=tune.workspace,
@@ -296,7 +296,3 @@ class Following:
         else:
             self.ctx.journal.change("tunes", tune.id, next_at=self.ctx.now + self.ctx.backoff(1))
             self.doors.close_for(verdict, result)
-
-
-def _patch_text(value: Any) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)

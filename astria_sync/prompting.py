@@ -15,6 +15,7 @@ from astria_sync.errors import FileProblem
 from astria_sync.folders import parent
 from astria_sync.intake import Intake
 from astria_sync.judging import Judge, Ready
+from astria_sync.places import new_prompt
 from astria_sync.promptfile import PromptFile, PromptRequest
 from astria_sync.subjects import Subjects
 
@@ -79,7 +80,7 @@ class Prompting:
         unsent = self._unsent(source)
         for extra in unsent[1:]:
             journal.drop("prompts", extra.id)
-        row = unsent[0] if unsent else journal.prompt(self.intake.add_prompt_row(source.id))
+        row = unsent[0] if unsent else journal.prompt(new_prompt(self.ctx, source.id))
         journal.set_waits(row.id, ())
         journal.change("prompts", row.id, fingerprint="")
         journal.move_prompt(row, Event.INVALID, wall, reason=problems[0], error="")
@@ -103,7 +104,7 @@ class Prompting:
         if missing:
             journal.keep_text(script, data.decode("utf-8-sig"))
         for request in missing:
-            row_id = self.intake.add_prompt_row(source.id)
+            row_id = new_prompt(self.ctx, source.id)
             self._fill(row_id, source, request, script)
             self.evaluate(journal.prompt(row_id))
 

@@ -61,7 +61,7 @@ class Tuning:
         self, piece: work.ReadFolder, result: work.FolderRead | None, failure: BaseException | None
     ) -> None:
         """The pictures were read."""
-        known = self.intake.known.get((piece.root, piece.path, "folder"))
+        known = self.intake.places.known.get((piece.root, piece.path, "folder"))
         if known is None or known[0] != piece.source_id:
             return  # it was moved or removed meanwhile; its new place is looked at by itself
         source = self.ctx.journal.source(piece.source_id)

@@ -1,0 +1,145 @@
+"""Which source lies where, kept in memory as the journal has it, so that a look at 100,000 files asks no questions of SQLite."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from astria_sync.context import Context
+from astria_sync.core.lifecycle import PromptState, TuneState
+from astria_sync.core.model import FileSight, FolderSight, Look
+from astria_sync.folders import parent
+from astria_sync.journal import Journal
+
+log = logging.getLogger("astria_sync")
+
+Key = tuple[str, str, str]  # root, path, kind
+_MANY: Final = 200  # more folders than this to look at: one walk of the whole root is cheaper
+
+
+@dataclass(kw_only=True)
+class Places:
+    """What is known to lie, or to have lain, at each place."""
+
+    known: dict[Key, tuple[int, str]] = field(default_factory=dict)  # → id and stamp of the source
+    missing: set[Key] = field(default_factory=set)  # known, and gone from there
+    _by_folder: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
+
+    def reload(self, journal: Journal) -> None:
+        """Read everything again."""
+        self.known.clear()
+        self.missing.clear()
+        self._by_folder.clear()
+        for row in journal.rows("SELECT id, root, path, kind, stamp, missing_since FROM sources"):
+            key = (row["root"], row["path"], row["kind"])
+            self.know(key, row["id"], row["stamp"])
+            if row["missing_since"] is not None:
+                self.missing.add(key)
+
+    def know(self, key: Key, source_id: int, stamp: str) -> None:
+        """A source lies there, and was last taken up with this stamp."""
+        self.known[key] = (source_id, stamp)
+        self._by_folder.setdefault(folder_of(key), set()).add(key)
+
+    def forget(self, key: Key) -> None:
+        """Nothing is known of this place any more."""
+        self.known.pop(key, None)
+        keys = self._by_folder.get(folder_of(key), set())
+        keys.discard(key)
+        if not keys:
+            self._by_folder.pop(folder_of(key), None)
+
+    def within(self, look: Look) -> set[Key]:
+        """What a look must have seen if it is still there."""
+        if not look.recursive:
+            return set(self._by_folder.get((look.root, look.scope), ()))
+        return {
+            key
+            for (root, folder), keys in self._by_folder.items()
+            if root == look.root and is_below(folder, [look.scope])
+            for key in keys
+        }
+
+    def suspicious(self, look: Look) -> bool:
+        """A whole root that had things in it and now has none is an unmounted disk, not a thousand deletions."""
+        whole = look.recursive and look.scope == "."
+        empty = not any(folder.stamp or folder.tune_stamp or folder.prompts for folder in look.folders)
+        return whole and empty and any(key[0] == look.root and key not in self.missing for key in self.known)
+
+
+@dataclass(kw_only=True)
+class Agenda:
+    """Which folders are to be looked at: root → folder → with all below."""
+
+    roots: dict[str, dict[str, bool]] = field(default_factory=dict)
+
+    def add(self, root: str, folder: str, *, recursive: bool) -> None:
+        """One folder more; many of one root are the whole root."""
+        folders = self.roots.setdefault(root, {})
+        if len(folders) > _MANY:
+            self.roots[root] = {".": True}
+        elif not folders.get("."):
+            folders[folder] = recursive or folders.get(folder, False)
+
+
+def new_source(ctx: Context, key: Key, sight: FolderSight | FileSight) -> int:
+    """Rows for something new, so that `status` shows it while it settles; the source's id."""
+    root, path, kind = key
+    wall, journal = ctx.wall, ctx.journal
+    pictured = isinstance(sight, FolderSight) and (sight.pictures > 0 or sight.has_urls)
+    source_id = journal.add(
+        "sources",
+        kind=kind,
+        root=root,
+        path=path,
+        inode=sight.inode,
+        mtime_ns=0 if isinstance(sight, FolderSight) else sight.mtime_ns,
+        is_image_folder=pictured,
+        adoptable=not journal.get(f"walked:{root}", False),
+        created_at=wall,
+        updated_at=wall,
+    )
+    if kind == "prompt":
+        new_prompt(ctx, source_id)
+    elif pictured:
+        journal.add("tunes", source_id=source_id, state=TuneState.SETTLING, created_at=wall, updated_at=wall)
+    journal.record(wall, "source", source_id, source_id, "seen", f"{kind} {path}")
+    return source_id
+
+
+def new_prompt(ctx: Context, source_id: int) -> int:
+    """A row of `prompts` that waits for its file to settle."""
+    wall = ctx.wall
+    return ctx.journal.add(
+        "prompts", source_id=source_id, state=PromptState.SETTLING, created_at=wall, updated_at=wall
+    )
+
+
+def folder_of(key: Key) -> tuple[str, str]:
+    """Root and folder of which a look shows what lies at this place."""
+    root, path, kind = key
+    return root, path if kind == "folder" else parent(path)
+
+
+def is_below(path: str, folders: Iterable[str]) -> bool:
+    """Whether `path` is one of `folders` or lies in one."""
+    return any(folder in {".", path} or path.startswith(folder + "/") for folder in folders)
+
+
+def tell_root_trouble(ctx: Context, root: str, problem: str) -> None:
+    """Say once that a root cannot be looked at, or ("") that it can be again."""
+    if ctx.journal.get(f"root:{root}", "") != problem:
+        ctx.journal.put(f"root:{root}", problem or None)
+        ctx.event("daemon", None, None, "root", problem or f"{root} is well again")
+        (log.warning if problem else log.info)("%s", problem or f"{root} is well again")
+
+
+def tell_unreadable(ctx: Context, look: Look) -> None:
+    """Say once which folders and names of a root cannot be used."""
+    if not (look.recursive and look.scope == "."):
+        return
+    found = {path: why for path, why in look.unreadable.items() if path != "."}
+    if ctx.journal.get(f"unreadable:{look.root}", {}) != found:
+        ctx.journal.put(f"unreadable:{look.root}", found or None)
+        for path, why in found.items():
+            log.warning("%s/%s cannot be used (%s)", look.root, path, why)
