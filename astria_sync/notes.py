@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from astria_sync.context import Context
-from astria_sync.core.lifecycle import PromptState, TuneState
+from astria_sync.core.lifecycle import TuneState
 from astria_sync.core.model import Prompt, Source
 from astria_sync.scan import TUNE_ERROR
 
@@ -74,15 +74,8 @@ class Notes:
         return [_told(tune.reason, tune.error)] if tune and tune.state is TuneState.FAILED else []
 
     def _prompts(self, source: Source) -> list[str]:
-        rows = self.ctx.journal.prompts("source_id = ? AND state = 'failed' ORDER BY id", [source.id])
-        if rows and self._outdated(source, rows):
-            return []
-        return [_told(row.reason, row.error, row) for row in rows]
-
-    def _outdated(self, source: Source, rows: list[Prompt]) -> bool:
-        """Failures of an older version of the file, which a newer one has replaced."""
-        newest = self.ctx.journal.prompts("source_id = ? ORDER BY id DESC LIMIT 1", [source.id])[0]
-        return newest.state is not PromptState.FAILED and newest.script != rows[-1].script
+        failed = "source_id = ? AND state = 'failed' AND current = 1 ORDER BY id"
+        return [_told(row.reason, row.error, row) for row in self.ctx.journal.prompts(failed, [source.id])]
 
 
 def error_file(source: Source) -> Path:

@@ -80,9 +80,11 @@ class Prompting:
         unsent = self._unsent(source)
         for extra in unsent[1:]:
             journal.drop("prompts", extra.id)
+        for older in journal.prompts("source_id = ? AND current = 1", [source.id]):
+            journal.change("prompts", older.id, current=False)
         row = unsent[0] if unsent else journal.prompt(new_prompt(self.ctx, source.id))
         journal.set_waits(row.id, ())
-        journal.change("prompts", row.id, fingerprint="")
+        journal.change("prompts", row.id, fingerprint="", current=True)
         journal.move_prompt(row, Event.INVALID, wall, reason=problems[0], error="")
 
     def _unsent(self, source: Source) -> list[Prompt]:
@@ -97,9 +99,11 @@ class Prompting:
             if row.fingerprint not in wanted:
                 journal.drop("prompts", row.id)
                 self.ctx.event("prompt", row.id, source.id, "dropped", "the file asks for something else now")
-        have = {
-            row[0] for row in journal.rows("SELECT fingerprint FROM prompts WHERE source_id = ?", [source.id])
-        }
+        have: set[str] = set()
+        for row in journal.prompts("source_id = ?", [source.id]):
+            have.add(row.fingerprint)
+            if row.current is not (row.fingerprint in wanted):
+                journal.change("prompts", row.id, current=row.fingerprint in wanted)
         missing = [request for fingerprint, request in wanted.items() if fingerprint not in have]
         if missing:
             journal.keep_text(script, data.decode("utf-8-sig"))

@@ -82,6 +82,7 @@ CREATE TABLE prompts (
     fingerprint TEXT NOT NULL DEFAULT '',   -- what the file itself asks for in this request
     variant TEXT NOT NULL DEFAULT '{}',     -- matrix: name -> value, JSON
     run INTEGER NOT NULL DEFAULT 1,         -- `rerun` counts up
+    current INTEGER NOT NULL DEFAULT 1,     -- 0 once the file asks for something else
     state TEXT NOT NULL,
     reason TEXT NOT NULL DEFAULT '',
     error TEXT NOT NULL DEFAULT '',

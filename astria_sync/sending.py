@@ -4,6 +4,7 @@
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from astria_sync.tuning import Tuning
 
 log = logging.getLogger("astria_sync")
 
+_AT_MOST: Final = 8  # pictures that one prompt may make (astria-api.md)
 SEEDS: Final = 2**32
 COLLAPSED_TUNE: Final = (
     "Astria answered with tune {id}, which was there before (idempotency is on and the title {title!r} is taken); "
@@ -54,13 +56,11 @@ class Sending:
         self._prompts()
 
     def _tunes(self) -> None:
-        queued = "state = 'queued' AND next_at <= ? ORDER BY next_at, id LIMIT ?"
         free = self.ctx.free(work.Lane.UPLOADS)
+        queued, values = self._queued(self.ctx.walked)
         # More than there are places: some may have to wait for a survey or for one of the same title.
-        for tune in self.ctx.journal.tunes(queued, [self.ctx.now, free + 16]) if free else ():
+        for tune in self.ctx.journal.tunes(queued, [*values, free + 16]) if free else ():
             source = self.ctx.journal.source(tune.source_id)
-            if source.root not in self.ctx.walked:
-                continue
             if source.missing_since is not None:
                 self._forget("tune", tune)
             elif "id" in tune.params:
@@ -68,9 +68,31 @@ class Sending:
             elif self.ctx.free(work.Lane.UPLOADS) and self.reconciling.surveyed("tune", tune.workspace):
                 self._arm_tune(tune, source)
 
+    def _queued(self, roots: Iterable[str]) -> tuple[str, list[Any]]:
+        """Rows of these roots that may go now, the longest waiting first; what cannot go must not stand in their way."""
+        watched = [root for root in roots if root in self.ctx.watches]
+        marks = ",".join("?" * len(watched))
+        here = f"(SELECT root FROM sources WHERE id = source_id) IN ({marks})"
+        return f"state = 'queued' AND next_at <= ? AND {here} ORDER BY next_at, id LIMIT ?", [
+            self.ctx.now,
+            *watched,
+        ]
+
+    def _roots_with_room(self) -> list[str]:
+        """Roots that were looked at, and whose output takes pictures; outputs are asked only when something is to be sent."""
+        sql = "SELECT 1 FROM prompts WHERE state = 'queued' AND next_at <= ? LIMIT 1"
+        if self.ctx.journal.value(sql, [self.ctx.now]) is None:
+            return []
+        outputs = {
+            root: str(watch.output) for root, watch in self.ctx.watches.items() if root in self.ctx.walked
+        }
+        return [root for root, output in outputs.items() if self.room.takes(output, _AT_MOST)]
+
     def _forget(self, kind: str, row: Tune | Prompt) -> None:
-        """Its file went while it was unsure whether Astria has it, and it has not: nobody wants it any more."""
-        self.ctx.event(kind, row.id, row.source_id, "dropped", "its file is gone and Astria never had it")
+        """Its file went, or was edited, while it was unsure whether Astria has it, and it has not: nobody wants it any more."""
+        self.ctx.event(
+            kind, row.id, row.source_id, "dropped", "its file has changed or gone and Astria never had it"
+        )
         self.ctx.journal.drop(f"{kind}s", row.id)
 
     def _use(self, tune: Tune) -> None:
@@ -115,15 +137,13 @@ class Sending:
         # One place is kept for lists, so that finished pictures are noticed while thousands wait to be sent.
         limit = self.ctx.settings.limits.requests
         free = self.ctx.free(work.Lane.REQUESTS) - (limit > 1)
-        queued = "state = 'queued' AND next_at <= ? ORDER BY next_at, id LIMIT ?"
-        for prompt in self.ctx.journal.prompts(queued, [self.ctx.now, free]) if free > 0 else ():
+        if free <= 0:
+            return
+        queued, values = self._queued(self._roots_with_room())
+        for prompt in self.ctx.journal.prompts(queued, [*values, free]):
             source = self.ctx.journal.source(prompt.source_id)
-            if source.root not in self.ctx.walked:
-                continue
-            if source.missing_since is not None:
+            if source.missing_since is not None or not prompt.current:
                 self._forget("prompt", prompt)
-                continue
-            if not self.room.takes(str(self.ctx.watches[source.root].output), prompt.num_images):
                 continue
             workspace = self.ctx.workspace(source.root)
             if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):

@@ -5,10 +5,7 @@ Conditions in SQL over an order `o` and its source `s`, for whoever counts what 
 
 from typing import Final
 
-STALE_PROMPT: Final = """
-    (s.missing_since IS NOT NULL AND o.state IN ('failed', 'deleted')) OR (o.state = 'failed' AND EXISTS (
-        SELECT 1 FROM prompts n WHERE n.id = (SELECT max(id) FROM prompts WHERE source_id = o.source_id)
-        AND n.state != 'failed' AND n.script != o.script))"""
+STALE_PROMPT: Final = "(s.missing_since IS NOT NULL AND o.state IN ('failed', 'deleted')) OR (o.state = 'failed' AND o.current = 0)"
 STALE_TUNE: Final = (
     "o.current = 0 OR (s.missing_since IS NOT NULL AND o.state IN ('failed', 'expired', 'deleted'))"
 )

@@ -158,7 +158,7 @@ def test_only_the_current_tune_of_a_folder_counts(books):
 
 def test_a_failure_that_an_edit_has_mended_is_history(books):
     """A refused version is nobody's trouble once the file says something else that works."""
-    source = books.prompt("a.prompt", "failed", script="old", fingerprint="1")
+    source = books.prompt("a.prompt", "failed", script="old", fingerprint="1", current=0)
     assert books.look()["failed"]
     books.prompt("a.prompt", "done", source=source, script="new", fingerprint="2")
     found = books.look()

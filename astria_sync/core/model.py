@@ -90,6 +90,7 @@ class Prompt:
     fingerprint: str
     variant: Mapping[str, str]
     run: int
+    current: bool
     state: PromptState
     reason: str
     error: str

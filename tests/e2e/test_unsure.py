@@ -325,3 +325,23 @@ def test_without_idempotency_a_title_used_before_is_no_matter(studio):
     studio.run_once()
     assert studio.tune("jane").remote_id not in {there, None}
     assert studio.made() == (2, 0)
+
+
+def test_an_unsure_request_that_was_edited_away_is_not_sent_again(studio):
+    """The answer was lost, Astria never had it, and meanwhile the file asks for something else: only that is paid."""
+    studio.prompt("p.prompt", "the first words")
+    studio.crash(work.CreatePrompt, sent=False)
+    studio.prompt("p.prompt", "quite other words")
+    studio.run_once()
+    assert studio.made() == (0, 1)
+    assert [row.text for row in studio.prompts()] == ["quite other words"]
+
+
+def test_a_comment_does_not_edit_an_unsure_request_away(studio):
+    """A version that asks for the same is the same: the request goes again."""
+    studio.prompt("p.prompt", "the words", front="num_images: 2")
+    studio.crash(work.CreatePrompt, sent=False)
+    studio.prompt("p.prompt", "the words", front="num_images: 2  # two are enough")
+    studio.run_once()
+    assert studio.made() == (0, 1)
+    assert studio.only("p.prompt").state == "done"
