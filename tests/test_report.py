@@ -158,8 +158,10 @@ def test_only_the_current_tune_of_a_folder_counts(books):
 
 def test_a_failure_that_an_edit_has_mended_is_history(books):
     """A refused version is nobody's trouble once the file says something else that works."""
-    source = books.prompt("a.prompt", "failed", script="old", fingerprint="1", current=0)
+    source = books.prompt("a.prompt", "failed", script="old", fingerprint="1")
     assert books.look()["failed"]
+    for row in books.journal.prompts("source_id = ?", [source]):
+        books.journal.change("prompts", row.id, current=False)
     books.prompt("a.prompt", "done", source=source, script="new", fingerprint="2")
     found = books.look()
     assert (found["items"], found["failed"], found["counts"]["prompts"]["failed"]) == ([], False, 0)
