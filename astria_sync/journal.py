@@ -20,7 +20,7 @@ from astria_sync.errors import StateDamaged, StateTooNew
 from astria_sync.schema import migrations
 
 _JSON: Final = frozenset({"settings", "params", "patch", "patched", "variant", "request", "files", "answer"})
-_BOOL: Final = frozenset({"current", "changed", "adoptable", "is_image_folder", "approved", "complete"})
+_BOOL: Final = frozenset({"current", "changed", "adoptable", "is_image_folder", "approved", "complete", "lost", "sought"})
 _Row = TypeVar("_Row", Source, Tune, Prompt, Image)
 _STATES: Final[Mapping[type, type]] = {Tune: TuneState, Prompt: PromptState}
 
@@ -66,17 +66,17 @@ class Journal:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. Immediate, since a deferred one that reads first can fail at its first write."""
+        """All or nothing, within another one too. Immediate: a deferred one that reads first can fail at its first write."""
         if self._in_transaction():
-            yield
+            with self._db.atomic():  # a savepoint
+                yield
             return
         self._conn.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._conn.execute("COMMIT")
         except BaseException:
-            if self._in_transaction():
-                self._conn.execute("ROLLBACK")
+            self._db.rollback()
             raise
 
     def _in_transaction(self) -> bool:
