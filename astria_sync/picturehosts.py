@@ -46,7 +46,8 @@ class PictureHosts:
 
 def from_environment(*, local: bool) -> PictureHosts:
     """The rule, with regard to proxies that httpx will use."""
-    return PictureHosts(local=local, proxied=bool(urllib.request.getproxies()))
+    proxies = urllib.request.getproxies()  # with `no` among them if only NO_PROXY is set
+    return PictureHosts(local=local, proxied=any(proxies.get(kind) for kind in ("http", "https", "all")))
 
 
 def _check_address(host: str) -> None:
