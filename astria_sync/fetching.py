@@ -11,17 +11,15 @@ from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event, PromptState
 from astria_sync.core.model import Image, Prompt
-from astria_sync.core.naming import sidecar_name
+from astria_sync.core.naming import picture_name, sidecar_name
 from astria_sync.core.pictures import numbered
 from astria_sync.core.wire import RemotePrompt
 
 log = logging.getLogger("astria_sync")
 
-_CLEAN_POLLS: Final = (
-    3  # fewer pictures than asked for, and Astria says it is done: so often the list must not grow
-)
+_CLEAN_POLLS: Final = 3  # fewer pictures than asked for: so often in a row the list must not grow
 _KEPT: Final = 30 * 86400.0  # seconds; Astria deletes pictures 30 days after they were made (astria-api.md)
-_PATIENCE: Final = 600.0  # seconds; the same where Astria does not say that it is done
+_PATIENCE: Final = 600.0  # seconds since the first picture, where Astria does not say that it is done
 
 
 @dataclass(kw_only=True)
@@ -65,7 +63,8 @@ class Fetching:
         expected = 1 if "video_model" in prompt.params else prompt.num_images
         looks = 0 if new else prompt.looks + 1
         age = self.ctx.wall - (prompt.pictured_at or self.ctx.wall)
-        complete = count >= expected or (remote.trained and looks >= _CLEAN_POLLS) or age > _PATIENCE
+        over = remote.trained or age > _PATIENCE  # the age alone is none: a clock may have been set
+        complete = count >= expected or (looks >= _CLEAN_POLLS and over)
         self.ctx.journal.change("prompts", prompt.id, looks=looks, complete=complete)
         if complete and not prompt.complete:
             self.close(prompt.id)
@@ -90,7 +89,9 @@ class Fetching:
                 image_id=image.id,
                 url=image.url,
                 folder=Path(prompt.output, prompt.folder),
-                stem=f"{prompt.stem}-{prompt.remote_id}-{image.n}",
+                stem=picture_name(
+                    prompt.stem, prompt.remote_id or 0, image.n, ""
+                ),  # what it is, its bytes tell
                 resume_etag=image.etag,
             )
             self.ctx.start(("download", image.id), piece)
