@@ -20,7 +20,9 @@ from astria_sync.errors import StateDamaged, StateTooNew
 from astria_sync.schema import migrations
 
 _JSON: Final = frozenset({"settings", "params", "patch", "patched", "variant", "request", "files", "answer"})
-_BOOL: Final = frozenset({"current", "changed", "adoptable", "is_image_folder", "approved", "complete", "lost", "sought"})
+_BOOL: Final = frozenset(
+    {"current", "changed", "adoptable", "is_image_folder", "approved", "complete", "lost", "sought"}
+)
 _Row = TypeVar("_Row", Source, Tune, Prompt, Image)
 _STATES: Final[Mapping[type, type]] = {Tune: TuneState, Prompt: PromptState}
 
@@ -263,16 +265,13 @@ def open_journal(path: Path | None, *, now: float) -> Journal:
             conn.execute(f"PRAGMA {one}")
         _check(conn)
         journal = Journal(adopt(conn, path))
-    except sqlite3.DatabaseError as error:
+    except BaseException as error:
         conn.close()
-        if isinstance(error, sqlite3.OperationalError):
+        if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.OperationalError):
             raise
         raise StateDamaged(
             f"The state {path} is damaged ({error}); move it away, and astria-sync finds again what it had ordered."
         ) from error
-    except BaseException:
-        conn.close()
-        raise
     with journal.transaction():
         if journal.get("created_at") is None:
             journal.put("created_at", now)
