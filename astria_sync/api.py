@@ -4,13 +4,15 @@ It never raises for what a network or server can do: a call comes back as `Answe
 false only where httpx's trace proves that not one byte of the request went out.
 """
 
+import errno
 import json
 import logging
 import math
 import mimetypes
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import IO, Any, Final
@@ -102,7 +104,9 @@ class Api:
         with ExitStack() as stack:
             try:
                 parts: list[tuple[str, Any]] = [(name, (None, value.encode())) for name, value in fields]
-                parts += [(up.field, (_name(up), _opened(stack, up), _media_type(up.name))) for up in uploads]
+                for up in uploads:
+                    file = stack.enter_context(closing(_LateFile(up.path)))
+                    parts.append((up.field, (_name(up), file, _media_type(up.name))))
             except OSError as error:
                 return NoAnswer(
                     sent=False, why=f"{error.filename} cannot be read ({error.strerror})", changed=True
@@ -134,8 +138,52 @@ class Api:
         return _answer(response, content.replace(token.reveal().encode(), b"[token]"))
 
 
-def _opened(stack: ExitStack, upload: Upload) -> IO[bytes]:
-    return stack.enter_context(open(upload.path, "rb"))
+class _LateFile:
+    """A file of a request: tried when the request is put together, open only while its own part is sent.
+
+    A folder may have more pictures than the process may have files open.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError if it cannot be read now."""
+        self._path = path
+        self._file: IO[bytes] | None = None
+        try:
+            with open(path, "rb") as file:
+                file.read(1)
+                self._is = _what(file)
+        except OSError as error:
+            error.filename = path  # a read says none
+            raise
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """`httpx` goes to the end for the length, and to the start before it reads; nothing else is needed."""
+        self.close()
+        return self._is[1] if whence == os.SEEK_END else offset
+
+    def tell(self) -> int:
+        return 0
+
+    def read(self, count: int) -> bytes:
+        """The next bytes; closes the file at its end. Raises OSError if it is not the file that was tried."""
+        if self._file is None:
+            self._file = open(self._path, "rb")  # noqa: SIM115 - closed at its end, or by whoever made this
+            if _what(self._file) != self._is:
+                raise OSError(errno.ESTALE, f"{self._path} changed while it was sent")
+        data = self._file.read(count)
+        if not data:
+            self.close()
+        return data
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _what(file: IO[bytes]) -> tuple[int, int, int]:
+    info = os.fstat(file.fileno())
+    return info.st_ino, info.st_size, info.st_mtime_ns
 
 
 def _name(upload: Upload) -> str:
