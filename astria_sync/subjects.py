@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from astria_sync.context import Context
-from astria_sync.core.model import Source
+from astria_sync.core.model import Source, Tune
 from astria_sync.core.references import Index, Subject
 from astria_sync.folders import parent
 
@@ -23,25 +23,11 @@ class Subjects:
 
     def all(self) -> list[Subject]:
         """Every image folder that is there."""
-        rows = self.ctx.journal.sources(
-            "kind = 'folder' AND missing_since IS NULL AND (is_image_folder = 1 OR stamp = '')"
-        )
-        return [self._as_subject(row) for row in rows]
-
-    def _as_subject(self, folder: Source) -> Subject:
-        tune = self.ctx.journal.current_tune(folder.id)
-        return Subject(
-            key=folder.id,
-            root=folder.root,
-            path=folder.path,
-            tune_id=tune.remote_id if tune else None,
-            ready=tune is not None and tune.state == "ready",
-            model_type=tune.model_type
-            if tune and tune.bound_at
-            else folder.settings.get("model_type", "faceid"),
-            class_noun=tune.class_noun if tune and tune.bound_at else folder.settings.get("name") or "",
-            state=tune.state if tune else "settling",
-        )
+        journal = self.ctx.journal
+        here = "kind = 'folder' AND missing_since IS NULL AND (is_image_folder = 1 OR stamp = '')"
+        current = f"current = 1 AND source_id IN (SELECT id FROM sources WHERE {here}) ORDER BY id"
+        tunes = {tune.source_id: tune for tune in journal.tunes(current)}  # the newest, if there are several
+        return [_as_subject(row, tunes.get(row.id)) for row in journal.sources(here)]
 
     def forget(self) -> None:
         """Something about folders or tunes changed."""
@@ -50,9 +36,13 @@ class Subjects:
     def of(self, source: Source) -> Subject | None:
         """The image folder that the prompt lies in."""
         folder = self.ctx.journal.source_at(source.root, parent(source.path), "folder")
-        if folder is None or folder.missing_since is not None:
+        if (
+            folder is None
+            or folder.missing_since is not None
+            or (folder.stamp and not folder.is_image_folder)
+        ):
             return None
-        return self._as_subject(folder) if folder.is_image_folder or not folder.stamp else None
+        return _as_subject(folder, self.ctx.journal.current_tune(folder.id))
 
     def base_of(self, subject: Subject) -> int | str:
         """Where prompts of a reference folder go: the tune id or name of the model that it was made for."""
@@ -60,3 +50,16 @@ class Subjects:
         models = self.ctx.settings.models
         base = tune.base_tune_id if tune and tune.base_tune_id else None
         return base if base is not None else models.default
+
+
+def _as_subject(folder: Source, tune: Tune | None) -> Subject:
+    return Subject(
+        key=folder.id,
+        root=folder.root,
+        path=folder.path,
+        tune_id=tune.remote_id if tune else None,
+        ready=tune is not None and tune.state == "ready",
+        model_type=tune.model_type if tune and tune.bound_at else folder.settings.get("model_type", "faceid"),
+        class_noun=tune.class_noun if tune and tune.bound_at else folder.settings.get("name") or "",
+        state=tune.state if tune else "settling",
+    )
