@@ -143,6 +143,8 @@ class Judge:
             return Blocked(
                 problem=f"{name}: {written} is not there; put the file beside the prompt, or correct its name."
             )
+        if not os.access(real, os.R_OK):
+            return Blocked(problem=f"{name}: {written} cannot be read; make it readable.")
         return real
 
 
