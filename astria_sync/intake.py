@@ -11,7 +11,6 @@ from astria_sync.core import work
 from astria_sync.core.model import FileSight, FolderSight, Look, Source
 from astria_sync.core.settle import Settling
 from astria_sync.folders import TuneFiles
-from astria_sync.notes import error_file
 from astria_sync.places import (
     Agenda,
     Key,
@@ -19,6 +18,7 @@ from astria_sync.places import (
     folder_of,
     is_below,
     new_source,
+    remove_note,
     tell_root_trouble,
     tell_unreadable,
 )
@@ -91,11 +91,7 @@ class Intake:
     def looked(self, look: Look) -> None:
         """Take in what a walk saw."""
         if not look.complete or self.places.suspicious(look):
-            tell_root_trouble(
-                self.ctx,
-                look.root,
-                look.problem or f"{look.root} shows none of what was in it; is it mounted?",
-            )
+            tell_root_trouble(self.ctx, look.root, look.problem)
             return
         tell_root_trouble(self.ctx, look.root, "")
         for folder in look.folders:
@@ -172,7 +168,8 @@ class Intake:
         self.places.know((source.root, source.path, source.kind), source.id, stamp)
 
     def again(self, source: Source) -> None:
-        """Take it up once more although it has not changed (`retry`)."""
+        """Take it up once more although it has not changed (`retry`): read it anew."""
+        self.ctx.journal.change("sources", source.id, stamp="")
         self.places.know((source.root, source.path, source.kind), source.id, "")
         self.hint(*folder_of((source.root, source.path, source.kind)), recursive=False)
 
@@ -183,16 +180,23 @@ class Intake:
         if key in self.places.missing:
             return
         source = self.ctx.journal.source(self.places.known[key][0])
-        moves.drop_unsent(self.ctx.journal, source)
+        dropped = moves.drop_unsent(self.ctx.journal, source)
         if moves.has_orders(self.ctx.journal, source):
             self.places.missing.add(key)
-            self.ctx.journal.change(
-                "sources", source.id, missing_since=self.ctx.wall, problem="", updated_at=self.ctx.wall
-            )
+            stamp = (
+                moves.elsewhere(source) if dropped else source.stamp
+            )  # if it comes back, it is to be ordered again
+            self.places.know(key, source.id, stamp)
+            gone = {
+                "missing_since": self.ctx.wall,
+                "problem": "",
+                "updated_at": self.ctx.wall,
+                "stamp": stamp,
+            }
+            self.ctx.journal.change("sources", source.id, **gone)
             self.ctx.event("source", source.id, source.id, "gone", source.path)
         else:
-            if source.note:
-                self.ctx.remove_file(error_file(source))
+            remove_note(self.ctx, source)
             self.ctx.journal.drop("sources", source.id)
             self._forget(key)
         self.on_folders(source.name)
@@ -201,6 +205,7 @@ class Intake:
         self.places.missing.discard(key)
         self.ctx.journal.change("sources", source_id, missing_since=None, updated_at=self.ctx.wall)
         self.ctx.event("source", source_id, source_id, "back", key[1])
+        self.on_folders(self.ctx.journal.source(source_id).name)
 
     def _forget(self, key: Key) -> None:
         self.settling.forget(key)
@@ -208,6 +213,10 @@ class Intake:
 
     def moved_from(self, source: Source, content: str, *, inode: int, mtime_ns: int) -> Source | None:
         """If `source`, new here, is one that is gone from elsewhere: join them, and return the old one at its new place."""
+        if moves.is_heard_of(
+            self.ctx.journal, source
+        ):  # it has a life of its own, which joining would forget
+            return None
         recent = self.ctx.wall - max(_SAME_MOVE, 2 * self.ctx.settings.timing.rescan_seconds)
         # A root that shows nothing any more may be unmounted, so nothing in it is gone; but it may have been emptied by a move.
         sound = [root for root in self.ctx.watches if not self.ctx.journal.get(f"root:{root}")]
@@ -229,14 +238,13 @@ class Intake:
             path=new.path,
             inode=new.inode,
             mtime_ns=new.mtime_ns,
-            stamp=_elsewhere(old),
+            stamp=moves.elsewhere(old),
             missing_since=None,
             note="?",  # the error file may have moved along with its folder: look again
             updated_at=self.ctx.wall,
         )
         self.places.know((new.root, new.path, new.kind), old.id, "")
-        if old.note:
-            self.ctx.remove_file(error_file(old))
+        remove_note(self.ctx, old)
         self.ctx.event("source", old.id, old.id, "moved", f"{old.path} -> {new.path}")
         self.on_folders(old.name, new.name)
         log.info("%s is now %s", old.location, new.location)
@@ -271,7 +279,7 @@ class Intake:
                 one.id,
                 root=key[0],
                 path=key[1],
-                stamp=_elsewhere(one),
+                stamp=moves.elsewhere(one),
                 missing_since=None,
                 note="?",
             )
@@ -285,8 +293,3 @@ class Intake:
         for _, key in places:
             self.hint(*folder_of(key), recursive=False)
         self.on_folders(source.name, other.name)
-
-
-def _elsewhere(source: Source) -> str:
-    """The stamp of a source that has moved: to be taken up again, but its pictures are those that were read before."""
-    return source.stamp.partition("|")[0] + "|moved" if source.kind == "folder" else ""

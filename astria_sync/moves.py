@@ -16,14 +16,30 @@ def has_orders(journal: Journal, source: Source) -> bool:
     return journal.value(f"SELECT 1 FROM {table} WHERE source_id = ?", [source.id]) is not None
 
 
-def drop_unsent(journal: Journal, source: Source) -> None:
-    """Orders of which Astria never heard go with their file."""
+def is_heard_of(journal: Journal, source: Source) -> bool:
+    """Whether it has orders of its own that Astria knows, or may know."""
+    table = "tunes" if source.kind == "folder" else "prompts"
+    sql = f"SELECT 1 FROM {table} WHERE source_id = ? AND (armed_at IS NOT NULL OR bound_at IS NOT NULL)"
+    return journal.value(sql, [source.id]) is not None
+
+
+def elsewhere(source: Source) -> str:
+    """The stamp of a source to be taken up again although it is the same; a folder's pictures are those that were read."""
+    return source.stamp.partition("|")[0] + "|moved" if source.kind == "folder" else ""
+
+
+def drop_unsent(journal: Journal, source: Source) -> bool:
+    """Orders of which Astria never heard go with their file; whether there were any."""
+    dropped = False
     for tune in journal.tunes("source_id = ? AND armed_at IS NULL", [source.id]):
         if tune.state in UNSENT_TUNES or tune.state is TuneState.FAILED:
             journal.drop("tunes", tune.id)
+            dropped = True
     for prompt in journal.prompts("source_id = ? AND armed_at IS NULL", [source.id]):
         if prompt.state in UNSENT_PROMPTS or prompt.state is PromptState.FAILED:
             journal.drop("prompts", prompt.id)
+            dropped = True
+    return dropped
 
 
 def lost_sources(journal: Journal, kind: str, content: str, *, watched: Sequence[str]) -> list[Source]:

@@ -7,9 +7,10 @@ from typing import Final
 
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import PromptState, TuneState
-from astria_sync.core.model import FileSight, FolderSight, Look
+from astria_sync.core.model import FileSight, FolderSight, Look, Source
 from astria_sync.folders import parent
 from astria_sync.journal import Journal
+from astria_sync.notes import error_file
 
 log = logging.getLogger("astria_sync")
 
@@ -61,10 +62,14 @@ class Places:
         }
 
     def suspicious(self, look: Look) -> bool:
-        """A whole root that had things in it and now has none is an unmounted disk, not a thousand deletions."""
-        whole = look.recursive and look.scope == "."
-        empty = not any(folder.stamp or folder.tune_stamp or folder.prompts for folder in look.folders)
-        return whole and empty and any(key[0] == look.root and key not in self.missing for key in self.known)
+        """A root that had things in it and now has none is an unmounted disk, not a thousand deletions.
+
+        The same for a look at all of it and at a part. The scan says no `problem` of a directory that it has seen full: that
+        one was emptied.
+        """
+        return bool(look.problem) and any(
+            key[0] == look.root and key not in self.missing for key in self.known
+        )
 
 
 @dataclass(kw_only=True)
@@ -105,6 +110,16 @@ def new_source(ctx: Context, key: Key, sight: FolderSight | FileSight) -> int:
         journal.add("tunes", source_id=source_id, state=TuneState.SETTLING, created_at=wall, updated_at=wall)
     journal.record(wall, "source", source_id, source_id, "seen", f"{kind} {path}")
     return source_id
+
+
+def remove_note(ctx: Context, source: Source) -> None:
+    """The error file of a source that is not there any more goes with it, where it can be removed."""
+    if not source.note:
+        return
+    try:
+        ctx.remove_file(error_file(source))
+    except OSError as error:
+        log.warning("%s cannot be removed (%s)", error_file(source), error.strerror)
 
 
 def new_prompt(ctx: Context, source_id: int) -> int:

@@ -19,6 +19,7 @@ TUNE_FILE: Final = "tune.toml"
 URLS_FILE: Final = "urls.txt"
 ERROR_SUFFIX: Final = ".prompt.error.txt"
 TUNE_ERROR: Final = "tune.error.txt"
+EMPTY: Final = "{root} shows none of what was in it; is it mounted?"
 
 # What systems and programs leave while they work. Hidden names are left alone before this is asked.
 _TRANSIENT: Final = re.compile(
@@ -54,6 +55,8 @@ class Root:
     outputs: Sequence[str]
     ignore: Sequence[str] = ()
     spec: pathspec.GitIgnoreSpec = field(init=False, repr=False, compare=False)
+    # Device and inode of the directory that last showed something: if that one is empty, it was emptied, not unmounted.
+    full: list[tuple[int, int]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile the patterns once."""
@@ -91,7 +94,32 @@ def look(root: Root, scope: str = ".", *, recursive: bool = True) -> Look:
         return _nothing(root, scope, recursive, f"{root.path} cannot be read ({error.strerror})")
     if scope == "." and "." in walk.unreadable:
         return _nothing(root, scope, recursive, f"{root.path} cannot be read ({walk.unreadable['.']})")
-    return Look(root=root.path, scope=scope, recursive=recursive, folders=folders, unreadable=walk.unreadable)
+    whole = recursive and scope == "."
+    try:
+        empty = not (any(map(_shows, folders)) if whole else _has_anything(root))
+    except OSError as error:
+        return _nothing(root, scope, recursive, f"{root.path} cannot be read ({error.strerror})")
+    if not empty:
+        root.full[:] = [(base.st_dev, base.st_ino)]
+    return Look(
+        root=root.path,
+        scope=scope,
+        recursive=recursive,
+        folders=folders,
+        unreadable=walk.unreadable,
+        # Whether that is a reason to believe nothing depends on what is known: `Places.suspicious`.
+        problem=EMPTY.format(root=root.path) if empty and (base.st_dev, base.st_ino) not in root.full else "",
+    )
+
+
+def _shows(folder: FolderSight) -> bool:
+    return bool(folder.stamp or folder.tune_stamp or folder.prompts)
+
+
+def _has_anything(root: Root) -> bool:
+    """Whether the root's own directory has anything in it; a disk's mount point has nothing while it is unmounted."""
+    with os.scandir(root.path) as entries:
+        return any(not (is_left_alone(e.name) or root.ignores(e.name, folder=True)) for e in entries)
 
 
 def _nothing(root: Root, scope: str, recursive: bool, problem: str) -> Look:
