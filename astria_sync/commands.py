@@ -199,9 +199,9 @@ class Commands:
                 raise UsageError(f"{path} is no image folder that has a tune; see: astria-sync status --all")
             if tune.state in {TuneState.SETTLING, TuneState.QUEUED, TuneState.UPLOADING, TuneState.UNSURE}:
                 raise UsageError(f"The tune of {path} is {tune.state}; wait until that is over.")
-            if "id" in tune.params:
+            if (named := folders[0].settings.get("id")) is not None:
                 raise UsageError(
-                    f"{path} uses tune {tune.remote_id} by `id` in tune.toml; take that out to make a new one."
+                    f"{path} uses tune {named} by `id` in tune.toml; take that out to make a new one."
                 )
             self.journal.change("tunes", tune.id, current=False)
             row = self.journal.add(

@@ -19,6 +19,10 @@ from astria_sync.tunefile import TuneSettings
 log = logging.getLogger("astria_sync")
 
 CHANGED = "the folder has changed since its tune was made; `astria-sync retrain` makes a new one"
+UNNAMED = (
+    "it still uses tune {id}, whose `id` is not in tune.toml any more; "
+    "`astria-sync retrain` makes a tune of the folder's own pictures"
+)
 
 
 @dataclass(kw_only=True)
@@ -44,12 +48,12 @@ class Tuning:
         )
         if problems or not wanted:
             self.intake.settled(source, stamp)
-            self._judge(source, is_image_folder=wanted or sight.pictures > 0, problems=problems)
+            self._judge(source, is_image_folder=wanted, problems=problems)
             return
         if (
             settings.id is not None
             or not sight.stamp
-            or (source.content and source.stamp.partition("|")[0] == sight.stamp)
+            or (source.content and source.stamp and source.settings.get("read") == sight.stamp)
         ):
             self.intake.settled(source, stamp)
             self._judge(source, is_image_folder=True, problems=())
@@ -66,11 +70,13 @@ class Tuning:
             return  # it was moved or removed meanwhile; its new place is looked at by itself
         source = self.ctx.journal.source(piece.source_id)
         if result is None or result.stamp != piece.stamp.partition("|")[0]:
-            if failure is not None:
-                why = failure.strerror if isinstance(failure, OSError) else failure
-                problem = f"{getattr(failure, 'filename', None) or source.path} cannot be read ({why}); make it readable."
-                self._judge(source, is_image_folder=True, problems=(problem,))
-            self.intake.again(source)
+            if failure is None or isinstance(failure, FileNotFoundError | NotADirectoryError):
+                self.intake.again(source)  # it changed while it was read
+                return
+            why = failure.strerror if isinstance(failure, OSError) else failure
+            problem = f"{getattr(failure, 'filename', None) or source.path} cannot be read ({why}); make it readable."
+            self.intake.settled(source, piece.stamp)  # a change (of its rights, too) or `retry` wakes it
+            self._judge(source, is_image_folder=True, problems=(problem,))
             return
         if not source.content and (
             old := self.intake.moved_from(source, result.content, inode=source.inode, mtime_ns=0)
@@ -79,7 +85,12 @@ class Tuning:
             source = old
         self.ctx.journal.change("sources", source.id, content=result.content, pictures=result.pictures)
         self.intake.settled(source, piece.stamp)
-        settings = {**source.settings, "urls": list(result.urls), "captions": result.captions}
+        settings = {
+            **source.settings,
+            "urls": list(result.urls),
+            "captions": result.captions,
+            "read": result.stamp,  # what `content` is of; the source's own stamp also tells of what could not be read
+        }
         self.ctx.journal.change("sources", source.id, settings=settings)
         self._judge(
             self.ctx.journal.source(source.id),
@@ -173,9 +184,11 @@ class Tuning:
             if tune.bound_at is not None:
                 self._again(source, tune)
             return
-        changed = bool(tune.content) and tune.content != source.content
+        unnamed = wanted is None and "id" in tune.params
+        changed = unnamed or (bool(tune.content) and tune.content != source.content)
         if changed != tune.changed:
-            reason = CHANGED if changed else ""
+            said = UNNAMED.format(id=tune.remote_id) if unnamed else CHANGED
+            reason = said if changed else ""
             self.ctx.journal.change(
                 "tunes", tune.id, changed=changed, reason=reason, updated_at=self.ctx.wall
             )
@@ -200,4 +213,4 @@ class Tuning:
 def _plain(settings: TuneSettings, before: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON, without what was not said; what was read from the folder itself, besides tune.toml, stays."""
     values = {key: value for key, value in dataclasses.asdict(settings).items() if value is not None}
-    return {**values, **{key: before[key] for key in ("urls", "captions") if key in before}}
+    return {**values, **{key: before[key] for key in ("urls", "captions", "read") if key in before}}
