@@ -14,6 +14,7 @@ from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Source
 from astria_sync.errors import UsageError
 from astria_sync.journal import Journal
+from astria_sync.stale import FAILED_PROMPTS
 
 _AGAIN: Final = "to be tried again"
 _COPIED: Final = (
@@ -121,6 +122,11 @@ class Commands:
             for image in late:
                 self.journal.change("images", image.id, next_at=0, attempt=0)
             return bool(late)
+        if prompt.state is PromptState.DELETED and source.missing_since is None:
+            lost = self.journal.prompts(f"id = ? AND id IN ({FAILED_PROMPTS} AND o.id = ?)", [prompt.id] * 2)
+            for one in lost:  # Astria lost it before its pictures were here
+                self._once_more(one)
+            return bool(lost)
         if prompt.state is not PromptState.FAILED or source.missing_since is not None:
             return False
         # What Astria could not make is asked for anew, with a seed of its own; what it refused was never made.

@@ -10,10 +10,15 @@ from astria_sync.context import Context
 from astria_sync.core.lifecycle import TuneState
 from astria_sync.core.model import Prompt, Source
 from astria_sync.scan import TUNE_ERROR
+from astria_sync.stale import FAILED_PROMPTS
 
 log = logging.getLogger("astria_sync")
 
 _TRIES_AGAIN: Final = "astria-sync tries again as soon as the file changes, or on: astria-sync retry {path}"
+_FAILED: Final = (
+    "SELECT source_id FROM prompts WHERE state IN ('failed', 'deleted') "
+    "UNION ALL SELECT source_id FROM tunes WHERE state = 'failed'"
+)
 _SHOWN: Final = 20  # failed requests of one matrix that are spelled out
 
 
@@ -22,26 +27,39 @@ class Notes:
     """Brings the error files in line with the rows that changed in this step."""
 
     ctx: Context
-    _last_event: int = field(default=0, init=False)
+    _last_event: int | None = field(default=None, init=False)  # None: nothing is known of what was told
+    _written: set[int] = field(default_factory=set, init=False)  # sources whose file was touched in this step
+    _doubtful: set[int] = field(default_factory=set, init=False)  # … in a step that was rolled back
 
     def plan(self) -> None:
-        """Look at the sources that something happened to since the last time."""
+        """Look at the sources that something happened to since the last time; at first at all with something to tell."""
+        self._written.clear()
         newest = self.ctx.journal.value("SELECT max(id) FROM events") or 0
         if newest == self._last_event:
             return
-        rows = self.ctx.journal.rows(
-            "SELECT DISTINCT source_id FROM events WHERE id > ? AND source_id IS NOT NULL", [self._last_event]
-        )
+        if self._last_event is None:
+            sources = self.ctx.journal.sources(
+                f"note != '' OR problem != '' OR id IN ({_FAILED}) OR id IN ({','.join('?' * len(self._doubtful))})",
+                [*self._doubtful],
+            )
+        else:
+            happened = "SELECT source_id FROM events WHERE id > ?"
+            sources = self.ctx.journal.sources(f"id IN ({happened})", [self._last_event])
         self._last_event = newest
-        for row in rows:
-            for source in self.ctx.journal.sources("id = ?", [row["source_id"]]):
-                self.update(source)
+        for source in sources:
+            self.update(source)
+        self._doubtful.clear()
+
+    def forget(self) -> None:
+        """A step was rolled back: the files may be ahead of the rows."""
+        self._last_event = None
+        self._doubtful |= self._written
 
     def update(self, source: Source) -> None:
         """Write, rewrite or remove one source's error file."""
         text = "" if source.missing_since is not None else self._text(source)
         digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest() if text else ""
-        if digest == source.note:
+        if digest == source.note and source.id not in self._doubtful:
             return
         path = error_file(source)
         if not path.parent.is_dir():
@@ -54,6 +72,7 @@ class Notes:
         except OSError as error:
             log.warning("%s cannot be written (%s)", path, error.strerror)
             return
+        self._written.add(source.id)
         self.ctx.journal.change("sources", source.id, note=digest)
 
     def _text(self, source: Source) -> str:
@@ -74,7 +93,7 @@ class Notes:
         return [_told(tune.reason, tune.error)] if tune and tune.state is TuneState.FAILED else []
 
     def _prompts(self, source: Source) -> list[str]:
-        failed = "source_id = ? AND state = 'failed' AND current = 1 ORDER BY id"
+        failed = f"id IN ({FAILED_PROMPTS} AND o.source_id = ?) ORDER BY id"
         return [_told(row.reason, row.error, row) for row in self.ctx.journal.prompts(failed, [source.id])]
 
 

@@ -202,9 +202,12 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
 
 
 def _state(prompt: Prompt) -> str:
-    return {PromptState.FAILED: "failed", PromptState.HELD: "held", PromptState.WAITING: "waiting"}.get(
-        prompt.state, "new"
-    )
+    return {
+        PromptState.FAILED: "failed",
+        PromptState.DELETED: "failed",
+        PromptState.HELD: "held",
+        PromptState.WAITING: "waiting",
+    }.get(prompt.state, "new")
 
 
 def _shown(text: str) -> str:

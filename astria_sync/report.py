@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.errors import StateDamaged, StateError
-from astria_sync.stale import STALE_PROMPT, STALE_TUNE
+from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, STALE_PROMPT, STALE_TUNE
 from astria_sync.wording import Circumstances, closed_gates, problems, why_and_then
 
 SCHEMA: Final = 1  # of the JSON: counts up when a key changes its meaning
@@ -41,10 +41,10 @@ _COMMON: Final = (
     "o.next_at, o.url, o.cost_mc"
 )
 _TUNES: Final = f"""
-    SELECT 'tune' AS kind, {_COMMON}, o.changed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
+    SELECT 'tune' AS kind, {_COMMON}, o.changed, ({FAILED_TUNE}) AS failed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
     FROM tunes o JOIN sources s ON s.id = o.source_id"""
 _PROMPTS: Final = f"""
-    SELECT 'prompt' AS kind, {_COMMON}, 0 AS changed, ({STALE_PROMPT}) AS stale, o.variant,
+    SELECT 'prompt' AS kind, {_COMMON}, 0 AS changed, ({FAILED_PROMPT}) AS failed, ({STALE_PROMPT}) AS stale, o.variant,
         (SELECT count(*) FROM images WHERE prompt_id = o.id AND state = 'saved') AS saved,
         (SELECT count(*) FROM images WHERE prompt_id = o.id) AS wanted
     FROM prompts o JOIN sources s ON s.id = o.source_id"""
@@ -187,7 +187,7 @@ def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) ->
 
 
 def _failed(order: sqlite3.Row) -> bool:
-    return not order["stale"] and (order["state"] == "failed" or bool(order["problem"]))
+    return not order["stale"] and bool(order["failed"] or order["problem"])
 
 
 def _rank(order: sqlite3.Row) -> tuple[int, str, str, int]:

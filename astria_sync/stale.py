@@ -1,15 +1,25 @@
-"""Orders that are nobody's trouble any more: a newer version has replaced them, or their file is gone.
+"""Which orders have failed, and which are nobody's trouble any more: a newer one has replaced them, or their file is gone.
 
 Conditions in SQL over an order `o` and its source `s`, for whoever counts what is failed.
 """
 
 from typing import Final
 
-STALE_PROMPT: Final = "(s.missing_since IS NOT NULL AND o.state IN ('failed', 'deleted')) OR (o.state = 'failed' AND o.current = 0)"
+# Astria lost it before its pictures were here: that is a failure like any.
+FAILED_PROMPT: Final = "(o.state = 'failed' OR (o.state = 'deleted' AND o.done_at IS NULL))"
+FAILED_TUNE: Final = "o.state = 'failed'"
+
+_MADE_ANEW: Final = "EXISTS (SELECT 1 FROM prompts n WHERE n.source_id = o.source_id AND n.fingerprint = o.fingerprint AND n.run > o.run)"
+STALE_PROMPT: Final = (
+    f"(s.missing_since IS NOT NULL AND o.state IN ('failed', 'deleted')) OR (o.current = 0 AND {FAILED_PROMPT}) "
+    f"OR (o.state = 'deleted' AND {_MADE_ANEW})"
+)
 STALE_TUNE: Final = (
     "o.current = 0 OR (s.missing_since IS NOT NULL AND o.state IN ('failed', 'expired', 'deleted'))"
 )
 
-_JOINED: Final = "SELECT o.id FROM {table} o JOIN sources s ON s.id = o.source_id WHERE o.state = 'failed' AND NOT ({stale})"
-FAILED_PROMPTS: Final = _JOINED.format(table="prompts", stale=STALE_PROMPT)
-FAILED_TUNES: Final = _JOINED.format(table="tunes", stale=STALE_TUNE)
+_JOINED: Final = (
+    "SELECT o.id FROM {table} o JOIN sources s ON s.id = o.source_id WHERE {failed} AND NOT ({stale})"
+)
+FAILED_PROMPTS: Final = _JOINED.format(table="prompts", failed=FAILED_PROMPT, stale=STALE_PROMPT)
+FAILED_TUNES: Final = _JOINED.format(table="tunes", failed=FAILED_TUNE, stale=STALE_TUNE)

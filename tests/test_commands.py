@@ -247,7 +247,7 @@ def test_retrying_downloads(journal, do):
 @pytest.mark.parametrize("state", sorted(set(PromptState) - {PromptState.FAILED}))
 def test_only_failures_are_retried(journal, do, state):
     """`retry` sends nothing again that is done, under way or unsure: that would be paid twice."""
-    row = prompt(journal, "a.prompt", state, remote_id=5)
+    row = prompt(journal, "a.prompt", state, remote_id=5, done_at=9.0)
     assert do("retry") == {"count": 0, "message": "Nothing there has failed."}
     assert journal.prompt(row.id) == row
 
