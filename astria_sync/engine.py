@@ -5,6 +5,7 @@ A step is one transaction; the work it decided on goes to the pool after the com
 
 import logging
 import queue
+import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ log = logging.getLogger("astria_sync")
 
 class Engine:
     """Puts the parts together and lets messages through, one at a time."""
+
+    strict = False  # true: a defect ends the step, so that tests see it; false: it costs one message
 
     def __init__(self, ctx: Context, pool: Pool, *, on_tick: Callable[[Tick], None] = lambda _: None) -> None:
         """`on_tick` checks what only the service knows: watcher, clock."""
@@ -115,7 +118,7 @@ class Engine:
         try:
             with self.ctx.journal.transaction():
                 for message in messages:
-                    self._take(message)
+                    self._take_apart(message)
                 self._plan()
         except BaseException:
             self._forget_step()
@@ -133,6 +136,47 @@ class Engine:
             self.ctx.finish(piece)
         self.ctx.outbox = []
         self._replies = []
+
+    def recover(self) -> None:
+        """A step was rolled back: what it had taken for done in memory is still to be done."""
+        self.intake.reload()
+        self.intake.settling.ask_again()
+        self.intake.rescan()
+        self.prompting.folders_changed()
+        self.prompting.look_again(waiting=True)
+        self.notes.forget()
+
+    def _take_apart(self, message: Any) -> None:
+        """Take one message so that a defect in what is done with it costs this message alone, not the process."""
+        replies, pieces = len(self._replies), len(self.ctx.outbox)
+        try:
+            with self.ctx.journal.transaction():
+                self._take(message)
+        except Exception as error:
+            if self.strict or _concerns_the_state(error):
+                raise
+            del self._replies[replies:]
+            for piece in self.ctx.outbox[pieces:]:
+                self.ctx.finish(piece)
+            del self.ctx.outbox[pieces:]
+            self._defect(message, error)
+
+    def _defect(self, message: Any, error: Exception) -> None:
+        """What was done with a message was rolled back: tell of it, and let nobody wait for what will not come."""
+        what = _described(message)
+        log.error("a defect: %s could not be handled", what, exc_info=error)
+        self.ctx.alarm(
+            f"{what} could not be handled, by a defect of astria-sync; it goes on, and its log has the details."
+        )
+        self.intake.reload()
+        self.prompting.folders_changed()
+        if isinstance(message, Command):
+            self._replies.append((message.reply, {"error": f"A defect of astria-sync: {error!r}", "exit": 1}))
+        # As if the work had ended unexpectedly: an order is looked for, and all else is tried again after a while; what was
+        # seen on the disk waits for the next rescan.
+        looks = (work.Walk, work.ReadFolder)
+        if isinstance(message, Outcome) and message.failure is None and not isinstance(message.work, looks):
+            self._take_apart(Outcome(work=message.work, failure=error))
 
     def _take(self, message: Any) -> None:
         if isinstance(message, Outcome):
@@ -222,3 +266,14 @@ class Engine:
         if self.ctx.journal.get("gate:balance") is None:
             self.ctx.gates.open(gates.BALANCE)
         self.prompting.look_again(waiting=True)
+
+
+def _concerns_the_state(error: Exception) -> bool:
+    """Whether the state itself cannot be written or read; other errors of SQLite are defects like any."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+
+
+def _described(message: Any) -> str:
+    if isinstance(message, Outcome):
+        return f"What came of {type(message.work).__name__}"
+    return f"The command {message.name}" if isinstance(message, Command) else f"A {type(message).__name__}"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from astria_sync.core import gates
 from astria_sync.core.lifecycle import FINAL_PROMPTS, FINAL_TUNES
-from astria_sync.core.model import Stop, Tick
+from astria_sync.core.model import Hint, Stop, Tick
 from astria_sync.engine import Engine
 
 log = logging.getLogger("astria_sync")
@@ -27,19 +27,28 @@ class Loop:
     def __init__(self, engine: Engine) -> None:
         """The engine is started by whoever built it."""
         self._engine = engine
+        self._deadline: float | None = None
 
     def run(self, *, until_idle: bool = False, deadline: float | None = None) -> None:
         """Let messages through until Stop has come and work under way has ended; or, `until_idle`, until nothing is left."""
+        self._deadline = deadline
         while not (self._engine.ctx.stopping and not self._engine.ctx.under_way):
-            if (until_idle and self.idle) or (deadline is not None and self._engine.ctx.now >= deadline):
+            if (until_idle and self.idle) or self._over:
                 return
-            messages = self._messages(self.patience(deadline))
-            for stop in (message for message in messages if isinstance(message, Stop)):
-                if stop.now or self._engine.ctx.stopping:
-                    return
-                self._engine.ctx.stopping = True
-                deadline = self._engine.ctx.now + _DRAIN
+            messages = self._messages(self.patience(self._deadline))
+            self._note_stop(messages)
             self._step_until_written(messages)
+
+    @property
+    def _over(self) -> bool:
+        return self._deadline is not None and self._engine.ctx.now >= self._deadline
+
+    def _note_stop(self, messages: list[Any]) -> None:
+        """From a Stop on, work under way is waited for, for a while; from a second one on, or if it says so, nothing is."""
+        for stop in (message for message in messages if isinstance(message, Stop)):
+            at_once = stop.now or self._engine.ctx.stopping
+            self._engine.ctx.stopping = True
+            self._deadline = self._engine.ctx.now + (0.0 if at_once else _DRAIN)
 
     def _messages(self, patience: float) -> list[Any]:
         """What has come, at least a tick; no more at once than keeps a step short."""
@@ -62,19 +71,30 @@ class Loop:
                 if not trouble:
                     log.error("The state cannot be written (%s); nothing is sent until it can.", error)  # noqa: TRY400
                 trouble = True
-                self._engine.intake.reload()
-                try:
-                    following = self._engine.inbox.get(timeout=_STATE_TROUBLE)
-                except queue.Empty:
-                    continue
-                if isinstance(following, Stop):
-                    self._engine.ctx.stopping = True
+                self._engine.recover()
+                came = self._pause()
+                self._note_stop(came)
+                if self._over:
                     return
-                self._engine.inbox.put(following)
+                # To look everywhere is to be done anyway.
+                messages = [*messages, *(one for one in came if not isinstance(one, Hint | Tick))]
             else:
                 if trouble:
                     log.warning("The state can be written again.")
                 return
+
+    def _pause(self) -> list[Any]:
+        """What comes until it is time for the next attempt; a Stop ends the pause."""
+        came: list[Any] = []
+        end = self._engine.ctx.now + _STATE_TROUBLE
+        if self._deadline is not None:
+            end = min(end, self._deadline)
+        while not (came and isinstance(came[-1], Stop)) and (left := end - self._engine.ctx.now) > 0:
+            try:
+                came.append(self._engine.inbox.get(timeout=left))
+            except queue.Empty:
+                break
+        return came
 
     def patience(self, deadline: float | None) -> float:
         """Seconds until the next thing is due."""
@@ -85,7 +105,7 @@ class Loop:
             return _SOON
         known = [
             self._engine.intake.next_due(),
-            self._engine.doors.next_due(),
+            None if self._engine.ctx.stopping else self._engine.doors.next_due(),  # nobody knocks any more
             deadline,
             # As of the last plan: what has become due since then was seen by nobody yet.
             self._engine.ctx.journal.next_deadline(self._engine.planned_at),
@@ -105,24 +125,33 @@ class Loop:
             return False
         if not self._looked_everywhere():
             return False
-        stuck = (
-            self._engine.sending.paused
-            or self._engine.ctx.gates.closed.keys() & {gates.AUTH, gates.BALANCE}
-            or self._engine.sending.room.lacking
-        )
+        closed = self._engine.ctx.gates.closed
         rest = {*FINAL_TUNES, *FINAL_PROMPTS, "waiting", "held"}
-        if stuck:
+        if self._engine.sending.paused or closed.keys() & {gates.AUTH, gates.BALANCE}:
             rest |= {"queued"}
-        if gates.AUTH in self._engine.ctx.gates.closed:
+        if gates.AUTH in closed:
             rest |= {"generating", "training", "unsure"}
-        marks = ",".join("?" * len(rest))
-        here = ",".join("?" * len(self._engine.ctx.walked))  # of a root that is not there nothing is sent
-        still = f"state NOT IN ({marks}) AND NOT (state = 'queued' AND source_id IN (SELECT id FROM sources WHERE root NOT IN ({here})))"
-        moving = f"SELECT 1 FROM tunes WHERE {still} UNION ALL SELECT 1 FROM prompts WHERE {still}"
         untold = "current = 1 AND patch != '{}' AND state IN ('training', 'ready')"
-        if gates.AUTH not in self._engine.ctx.gates.closed and self._engine.ctx.journal.tunes(untold):
+        if gates.AUTH not in closed and self._engine.ctx.journal.tunes(untold):
             return False
-        return self._engine.ctx.journal.value(moving, [*rest, *self._engine.ctx.walked] * 2) is None
+        sending = self._engine.ctx.walked  # of a root that is not there nothing is sent
+        return not (
+            self._moves("tunes", rest, sending) or self._moves("prompts", rest, sending - self._full())
+        )
+
+    def _moves(self, table: str, rest: set[str], sending: set[str]) -> bool:
+        """Whether a row is in none of the states `rest`; queued ones count only in roots of which something is sent."""
+        here = f"SELECT id FROM sources WHERE root IN ({','.join('?' * len(sending))})"
+        sql = (
+            f"SELECT 1 FROM {table} WHERE state NOT IN ({','.join('?' * len(rest))}) "
+            f"AND (state != 'queued' OR source_id IN ({here})) LIMIT 1"
+        )
+        return self._engine.ctx.journal.value(sql, [*rest, *sending]) is not None
+
+    def _full(self) -> set[str]:
+        """Roots whose output takes no pictures at present (room.py)."""
+        ctx = self._engine.ctx
+        return {root for root, watch in ctx.watches.items() if ctx.journal.get(f"output:{watch.output}")}
 
     def _looked_everywhere(self) -> bool:
         broken = {root for root in self._engine.ctx.watches if self._engine.ctx.journal.get(f"root:{root}")}

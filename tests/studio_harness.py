@@ -93,6 +93,7 @@ class Daemon:
             **({"chance": chance} if chance else {}),
         )
         self.engine = Engine(ctx, pool)
+        self.engine.strict = True
         self.loop = Loop(self.engine)
         self.sim = sim
 
