@@ -1,10 +1,13 @@
 """What closes and opens the doors (core/gates.py): results that speak of the network, the token, the balance, the pace."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from astria_sync.context import Context
 from astria_sync.core import gates, work
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
+
+_BREATH: Final = 1.0  # seconds at least, also where Retry-After says 0 or a time that is past on our clock
 
 
 @dataclass(kw_only=True)
@@ -51,13 +54,16 @@ class Doors:
             )
         elif verdict is not Verdict.OK and isinstance(result, Answer):
             asked = "asks to slow down" if result.status == 429 else f"has trouble ({why(result)})"
-            self.ctx.close_gate(gates.SLOW, f"Astria {asked}; work goes on in a while.", result.retry_after)
+            told = None if result.retry_after is None else max(_BREATH, result.retry_after)
+            self.ctx.close_gate(gates.SLOW, f"Astria {asked}; work goes on in a while.", told)
 
     def probed(self, result: Answer | NoAnswer) -> None:
         """`GET /users` was asked: which doors does it open?"""
         verdict = judge_read(result)
-        if isinstance(result, NoAnswer) or verdict is Verdict.UNAUTHORISED:
+        if isinstance(result, NoAnswer) or verdict in {Verdict.UNAUTHORISED, Verdict.LATER}:
             self.close_for(verdict, result)
+            for name in self.ctx.gates.due(self.ctx.now):  # one knock was for all doors
+                self.ctx.close_gate(name, self.ctx.gates.closed[name].reason)
             return
         self.ctx.open_gate(gates.NETWORK, gates.AUTH)
         balance = (the_object(result.body) or {}).get("usd_balance_mc")

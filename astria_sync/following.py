@@ -4,16 +4,18 @@ One page of a list shows 120 objects, so work is followed by pages, never one by
 """
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from astria_sync.binding import Binding
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Tune
-from astria_sync.core.pace import next_delay, typical
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
-from astria_sync.core.wire import RemotePrompt, RemoteTune, form, read_prompt, read_tune
+from astria_sync.core.wire import RemoteTune, form, read_prompt, read_tune
 from astria_sync.doors import Doors
 from astria_sync.fetching import Fetching
 from astria_sync.prompting import Prompting
@@ -21,10 +23,10 @@ from astria_sync.tuning import Tuning
 
 log = logging.getLogger("astria_sync")
 
-_FRESH_SECONDS: Final = (
-    60.0  # a watermark for tunes is no older: one made elsewhere in between would pass for ours
+_GONE_AFTER: Final = (
+    4  # times in a row that an object is not shown where it should be: a list that lags once is no loss
 )
-_MONTH: Final = 31 * 86400.0  # Astria deletes after 30 days; there is nothing older to adopt
+_EXPIRY_EVERY: Final = 60.0  # seconds between looks for tunes whose 30 days are over
 _RUNNING: Final = {
     "tune": "state = 'training'",
     "prompt": "(state = 'generating' OR (state = 'downloading' AND complete = 0))",
@@ -33,33 +35,22 @@ _RUNNING: Final = {
 
 @dataclass(kw_only=True)
 class Following:
-    """Owns tunes and prompts from bound to trained or pictured."""
+    """Asks for what is under way, and hears the answers."""
 
     ctx: Context
     tuning: Tuning
     prompting: Prompting
     fetching: Fetching
     doors: Doors
-    _usual: dict[tuple[str, Any], tuple[float, float | None]] = field(default_factory=dict, init=False)
+    _expiry_at: float = field(default=0.0, init=False)
+    _denied: Counter[tuple[str, int]] = field(default_factory=Counter, init=False)
+    binding: Binding = field(init=False)
 
-    def move(self, row: Tune | Prompt, event: Event, **values: Any) -> Tune | Prompt:
-        """Let an event happen to a tune or prompt, and tell those that wait for it."""
-        log.info(
-            "%s %s: %s%s", *self._name(row), event, f" ({values['reason']})" if values.get("reason") else ""
+    def __post_init__(self) -> None:
+        """Binding is a part of following, for whoever else finds an id."""
+        self.binding = Binding(
+            ctx=self.ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching
         )
-        if isinstance(row, Prompt):
-            return self.ctx.journal.move_prompt(row, event, self.ctx.wall, **values)
-        moved = self.ctx.journal.move_tune(row, event, self.ctx.wall, **values)
-        self.prompting.folders_changed(self.ctx.journal.source(row.source_id).name)
-        return moved
-
-    def _name(self, row: Tune | Prompt) -> tuple[str, str]:
-        return type(row).__name__.lower(), self.ctx.journal.source(row.source_id).path
-
-    def owner(self, kind: str, remote_id: int) -> int | None:
-        """The row that has this id."""
-        row: int | None = self.ctx.journal.value(f"SELECT id FROM {kind}s WHERE remote_id = ?", [remote_id])
-        return row
 
     # What to ask for
 
@@ -70,6 +61,18 @@ class Following:
         for kind in ("tune", "prompt"):
             self._poll(kind)
         self._patch()
+        self._expire()
+
+    def _expire(self) -> None:
+        """Tunes whose 30 days are over: is Astria rid of them, or were they extended?"""
+        if self.ctx.now < self._expiry_at:
+            return
+        self._expiry_at = self.ctx.now + _EXPIRY_EVERY
+        over = "state = 'ready' AND expires_at < ? AND next_at <= ?"
+        for tune in self.ctx.journal.tunes(over, [self.ctx.wall, self.ctx.now]):
+            if self.ctx.free(work.Lane.REQUESTS):
+                self.ctx.journal.change("tunes", tune.id, next_at=self.ctx.now + 60 * _EXPIRY_EVERY)
+                self._ask(tune)
 
     def _poll(self, kind: str) -> None:
         now, poll = self.ctx.now, self.ctx.settings.timing.poll_seconds
@@ -107,11 +110,11 @@ class Following:
         shown = {remote.id: remote for remote in pages.objects}
         for remote_id, row in rows.items():
             if remote := shown.get(remote_id):
-                self.progress(row, remote)
+                self.binding.progress(row, remote)
             elif remote_id in pages.covered:
-                self._ask(row)  # not where it should be: a list that lags, or it is gone
+                self._absent(row)
             if remote_id in piece.ids or remote:
-                self._ask_again_later(row)
+                self.binding.ask_again_later(row)
         if pages.failure is not None:
             self.doors.close_for(judge_read(pages.failure), pages.failure)
 
@@ -124,153 +127,95 @@ class Following:
         )
         return {row.remote_id: row for row in rows}
 
+    def _absent(self, row: Tune | Prompt) -> int:
+        """It was not where it should be: a list that lags, or it is gone. Asked for alone if that goes on."""
+        times = row.absent + 1
+        self.ctx.journal.change(f"{type(row).__name__.lower()}s", row.id, absent=times)
+        if times > 1 and self.ctx.free(work.Lane.REQUESTS) and self.ctx.gates.reads:
+            self._ask(row)
+        return times
+
     def _ask(self, row: Tune | Prompt) -> None:
         kind = type(row).__name__.lower()
         if row.remote_id is not None:
             piece = work.FetchOne(kind=kind, row_id=row.id, workspace=row.workspace, remote_id=row.remote_id)
             self.ctx.start(("fetch", kind, row.id), piece)
 
-    def _ask_again_later(self, row: Tune | Prompt) -> None:
-        kind = type(row).__name__.lower()
-        age = max(0.0, self.ctx.wall - (row.bound_at or self.ctx.wall))
-        delay = next_delay(age, self._typical(row), self.ctx.settings.timing.poll_seconds)
-        self.ctx.journal.change(f"{kind}s", row.id, next_at=self.ctx.now + delay)
-
-    def _typical(self, row: Tune | Prompt) -> float | None:
-        """How long this kind of work took lately, from the journal; asked for at most every 30 s."""
-        kind, done, column = (
-            ("tune", "ready_at", "model_type")
-            if isinstance(row, Tune)
-            else ("prompt", "pictured_at", "target")
-        )
-        what = getattr(row, column)
-        known = self._usual.get((kind, what))
-        if known is None or self.ctx.now - known[0] > 30:
-            sql = (
-                f"SELECT {done} - bound_at FROM {kind}s WHERE {column} = ? AND {done} > bound_at "
-                "ORDER BY id DESC LIMIT 20"
-            )
-            durations = [row[0] for row in self.ctx.journal.rows(sql, [what])]
-            known = self._usual[kind, what] = (self.ctx.now, typical(durations))
-        return known[1]
-
     def seen(self, kind: str, workspace: str, pages: work.Pages) -> None:
         """Pages came: doors are open, and the watermark is at least as high as what they show."""
-        if pages.objects:
+        if pages.failure is None:
             self.doors.seen_open()
+        if pages.objects:
             self.ctx.journal.raise_mark(kind, workspace, max(remote.id for remote in pages.objects))
-
-    # Binding and progress
-
-    def bind_tune(self, tune: Tune, remote: RemoteTune) -> None:
-        """The tune's id is known."""
-        journal = self.ctx.journal
-        source = journal.source(tune.source_id)
-        journal.raise_mark("tune", tune.workspace, remote.id)
-        own = "id" in tune.params
-        told = {} if own else (tune.patched or dict(self.tuning.patch_of(source)))
-        moved = self.move(
-            tune,
-            Event.BOUND,
-            reason="",
-            error="",
-            remote_id=remote.id,
-            bound_at=self.ctx.wall,
-            armed_at=tune.armed_at or self.ctx.wall,
-            title=remote.title if own else tune.title,
-            class_noun=remote.name or "" if own else tune.class_noun,
-            model_type=remote.model_type or "" if own else tune.model_type,
-            base_tune_id=remote.base_tune_id or tune.base_tune_id if own else tune.base_tune_id,
-            patched=told,
-            next_at=self.ctx.now + self.ctx.settings.timing.poll_seconds,
-        )
-        assert isinstance(moved, Tune)
-        self.tuning.compare(source, moved)
-        self.progress(journal.tune(tune.id), remote)
-
-    def bind_prompt(self, prompt: Prompt, remote: RemotePrompt) -> None:
-        """The prompt's id is known."""
-        self.ctx.journal.raise_mark("prompt", prompt.workspace, remote.id)
-        moved = self.move(
-            prompt,
-            Event.BOUND,
-            reason="",
-            error="",
-            remote_id=remote.id,
-            bound_at=self.ctx.wall,
-            armed_at=prompt.armed_at or self.ctx.wall,
-        )
-        self.progress(moved, remote)
-        self._ask_again_later(self.ctx.journal.prompt(prompt.id))
-
-    def progress(self, row: Tune | Prompt, remote: RemoteTune | RemotePrompt) -> None:
-        """Astria shows it: note what is new."""
-        if isinstance(row, Tune) and isinstance(remote, RemoteTune):
-            self._tune_progress(row, remote)
-        elif isinstance(row, Prompt) and isinstance(remote, RemotePrompt):
-            self._prompt_progress(row, remote)
-
-    def _tune_progress(self, tune: Tune, remote: RemoteTune) -> None:
-        self.ctx.journal.change(
-            "tunes",
-            tune.id,
-            cost_mc=remote.cost_mc or tune.cost_mc,
-            url=remote.url,
-            expires_at=remote.expires_at,
-        )
-        if tune.state is not TuneState.TRAINING:
-            return
-        if remote.trained:
-            self.move(tune, Event.TRAINED, ready_at=self.ctx.wall)
-        elif remote.user_error:
-            self.move(tune, Event.USER_ERROR, reason="Astria could not make it", error=remote.user_error)
-
-    def _prompt_progress(self, prompt: Prompt, remote: RemotePrompt) -> None:
-        self.ctx.journal.change(
-            "prompts", prompt.id, cost_mc=remote.cost_mc or prompt.cost_mc, url=remote.url, answer=remote.raw
-        )
-        if remote.images:
-            self.fetching.pictured(prompt, remote)
-        elif remote.user_error and prompt.state is PromptState.GENERATING:
-            self.move(prompt, Event.USER_ERROR, reason="Astria could not make it", error=remote.user_error)
 
     def fetched(self, piece: work.FetchOne, result: Answer | NoAnswer) -> None:
         """One object was asked for by its id."""
-        row: Tune | Prompt = (
-            self.ctx.journal.tune(piece.row_id)
-            if piece.kind == "tune"
-            else self.ctx.journal.prompt(piece.row_id)
-        )
+        row = self._asked_for(piece)
+        if row is None:
+            return  # it was dropped, or uses another tune by now
         verdict = judge_read(result)
         if verdict is Verdict.OK and isinstance(result, Answer):
             body = the_object(result.body) or {}
             remote = read_tune(body) if piece.kind == "tune" else read_prompt(body)
-            if (
-                remote is not None
-                and isinstance(row, Tune)
-                and isinstance(remote, RemoteTune)
-                and row.remote_id is None
-            ):
-                self.bind_tune(row, remote)
-            elif remote is not None:
-                self.progress(row, remote)
+            if remote is None:
+                self._not_told(row, Verdict.LATER, result)
+            elif isinstance(row, Tune) and isinstance(remote, RemoteTune) and row.remote_id is None:
+                self.binding.bind_tune(row, remote)
+            else:
+                self.binding.progress(row, remote)
         elif verdict is Verdict.GONE:
             self._gone(row)
-        elif verdict is Verdict.REFUSED and isinstance(result, Answer) and row.remote_id is None:
-            self.move(
-                row, Event.REFUSED, reason=f"tune {piece.remote_id} cannot be used", error=message(result)
-            )
+        elif row.remote_id is None and isinstance(result, Answer) and self.is_refusal(row, verdict, result):
+            told = f"tune {piece.remote_id} cannot be used"
+            self.binding.move(row, Event.REFUSED, reason=told, error=message(result))
         else:
-            self.doors.close_for(verdict, result)
+            self._not_told(row, verdict, result)
+
+    def _asked_for(self, piece: work.FetchOne) -> Tune | Prompt | None:
+        """The row that this object was asked for, if it still wants it."""
+        journal, values = self.ctx.journal, [piece.row_id]
+        rows: Sequence[Tune] | Sequence[Prompt] = (
+            journal.tunes("id = ?", values) if piece.kind == "tune" else journal.prompts("id = ?", values)
+        )
+        for row in rows:
+            by_id = (
+                isinstance(row, Tune)
+                and row.state is TuneState.QUEUED
+                and row.params.get("id") == piece.remote_id
+            )
+            if row.remote_id == piece.remote_id or by_id:
+                return row
+        return None
+
+    def _not_told(self, row: Tune | Prompt, verdict: Verdict, result: Answer | NoAnswer) -> None:
+        """Nothing came of it: not again at once."""
+        later = self.ctx.now + self.ctx.backoff(1)
+        self.ctx.journal.change(f"{type(row).__name__.lower()}s", row.id, next_at=max(row.next_at, later))
+        self.doors.close_for(verdict, result)
+
+    def is_refusal(self, row: Tune | Prompt, verdict: Verdict, answer: Answer) -> bool:
+        """Whether it is this one thing that Astria refuses. A 403 may speak of the token or of the object; the second for the
+        same row, after Astria has accepted the token in between, speaks of the object.
+        """
+        if answer.status != 403:
+            return verdict is Verdict.REFUSED
+        self._denied[type(row).__name__, row.id] += 1
+        return self._denied[type(row).__name__, row.id] > 1
 
     def _gone(self, row: Tune | Prompt) -> None:
         if isinstance(row, Tune) and row.state is TuneState.QUEUED:
             reason = f"there is no tune {row.params.get('id')} in this account; correct id in tune.toml."
-            self.move(row, Event.REFUSED, reason=reason)
+            self.binding.move(row, Event.REFUSED, reason=reason)
+        elif row.state is TuneState.READY:
+            self.binding.move(
+                row, Event.EXPIRED, reason="Astria has deleted the tune at the end of its 30 days"
+            )
+        elif row.absent + 1 < _GONE_AFTER:
+            self.ctx.journal.change(f"{type(row).__name__.lower()}s", row.id, absent=row.absent + 1)
         elif isinstance(row, Prompt) and row.state is PromptState.DOWNLOADING:
             self.fetching.gone(row)
         elif row.state in {TuneState.TRAINING, PromptState.GENERATING}:
-            self.move(row, Event.GONE, reason="Astria does not have it any more")
+            self.binding.move(row, Event.GONE, reason="Astria does not have it any more")
 
     def patched(self, piece: work.PatchTune, result: Answer | NoAnswer) -> None:
         """A tune was told its new title, name, characteristics or auto_extend; or refused to be."""

@@ -192,6 +192,10 @@ class Prompting:
         """Whether the next plan has something to look at."""
         return self._again or bool(self._changed)
 
+    def queued_anew(self) -> None:
+        """One that was thought to be there already is new after all: count again what is new at one go."""
+        self._burst = self._again = True
+
     def look_again(self, *, waiting: bool = False) -> None:
         """A full look: what could not go for a reason on our side may go now (a file that was missing is there)."""
         self._again = True
@@ -206,7 +210,9 @@ class Prompting:
     def _hold(self) -> None:
         """`hold_above`: an unpacked archive waits for a person."""
         limit = self.ctx.settings.limits.hold_above
-        where = "approved = 0 AND armed_at IS NULL AND run = 1 AND created_at > ? AND state IN ({states})"
+        # What may be in the account already is looked for there first; that costs nothing.
+        new = "(sought = 1 OR (SELECT adoptable FROM sources WHERE id = source_id) = 0)"
+        where = f"approved = 0 AND armed_at IS NULL AND run = 1 AND created_at > ? AND {new} AND state IN ({{states}})"
         since = [self.ctx.wall - BURST_SECONDS]
         burst = where.format(states="'settling', 'waiting', 'queued', 'held'")
         count = self.ctx.journal.value(f"SELECT count(*) FROM prompts WHERE {burst}", since)

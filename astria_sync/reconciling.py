@@ -27,9 +27,19 @@ class Reconciling:
     following: Following
     _listed: dict[tuple[str, str], float] = field(default_factory=dict, init=False)
     _account: dict[tuple[str, str], list[Any]] = field(default_factory=dict, init=False)  # to adopt from
+    _to_adopt: dict[str, bool] = field(default_factory=dict, init=False)  # as of this step
+
+    def know_server(self) -> None:
+        """Ids seen at another server say nothing of this one's."""
+        base_url = self.ctx.settings.astria.base_url
+        if self.ctx.journal.get("base_url") != base_url:
+            for row in self.ctx.journal.rows("SELECT key FROM meta WHERE key GLOB 'mark:*'"):
+                self.ctx.journal.put(row["key"], None)
+            self.ctx.journal.put("base_url", base_url)
 
     def plan(self) -> None:
         """Look for unsure requests whose time has come."""
+        self._to_adopt.clear()
         if self.ctx.gates.reads:
             for kind in ("tune", "prompt"):
                 self._look_for_unsure(kind)
@@ -61,11 +71,14 @@ class Reconciling:
 
     def _adoptable(self, kind: str) -> bool:
         """Whether something unsent was there before this state was (contract §1: a new state beside old folders)."""
+        if kind in self._to_adopt:
+            return self._to_adopt[kind]
         sql = (
             f"SELECT 1 FROM {kind}s JOIN sources ON sources.id = source_id "
             "WHERE armed_at IS NULL AND bound_at IS NULL AND adoptable = 1 AND state = 'queued' LIMIT 1"
         )
-        return self.ctx.journal.value(sql) is not None
+        self._to_adopt[kind] = self.ctx.journal.value(sql) is not None
+        return self._to_adopt[kind]
 
     def surveyed_now(self, piece: work.Survey, pages: work.Pages) -> None:
         """A list from its head."""
@@ -96,7 +109,7 @@ class Reconciling:
             if ids:
                 self._found(row, ids, {one.id: one for one in pages.objects})
             elif counts and row.looks + 1 >= CLEAN_LOOKS:
-                self.following.move(
+                self.following.binding.move(
                     row, Event.ABSENT, reason="Astria never had it; it is sent again", next_at=now, looks=0
                 )
             else:
@@ -111,9 +124,9 @@ class Reconciling:
             )
         remote = shown[ids[0]]
         if isinstance(row, Tune):
-            self.following.bind_tune(row, remote)
+            self.following.binding.bind_tune(row, remote)
         else:
-            self.following.bind_prompt(row, remote)
+            self.following.binding.bind_prompt(row, remote)
 
     def _bound(self, kind: str) -> set[int]:
         sql = f"SELECT remote_id FROM {kind}s WHERE remote_id IS NOT NULL"
@@ -138,7 +151,7 @@ class Reconciling:
         ]
         ids = unclaimed(fits, self._bound("tune"))
         if ids:
-            self.following.bind_tune(tune, next(one for one in account if one.id == ids[-1]))
+            self.following.binding.bind_tune(tune, next(one for one in account if one.id == ids[-1]))
         return bool(ids)
 
     def adopt_prompt(self, prompt: Prompt, source: Source, fixed: dict[str, Any], *, own_seed: bool) -> bool:
@@ -163,7 +176,7 @@ class Reconciling:
             return False
         remote = next(one for one in fits if one.id == ids[0])
         self.ctx.journal.change("prompts", prompt.id, **{**fixed, "seed": remote.seed})
-        self.following.bind_prompt(self.ctx.journal.prompt(prompt.id), remote)
+        self.following.binding.bind_prompt(self.ctx.journal.prompt(prompt.id), remote)
         return True
 
 

@@ -61,6 +61,8 @@ CREATE TABLE tunes (
     watermark INTEGER,                      -- highest tune id seen before the first attempt
     attempt INTEGER NOT NULL DEFAULT 0,
     looks INTEGER NOT NULL DEFAULT 0,       -- clean looks that did not find an unsure request
+    lost INTEGER NOT NULL DEFAULT 0,        -- it was unsure once: Astria may have heard of it
+    absent INTEGER NOT NULL DEFAULT 0,      -- times in a row that Astria did not show it although it should
     next_at REAL NOT NULL DEFAULT 0,
     armed_at REAL,
     bound_at REAL,
@@ -73,7 +75,7 @@ CREATE TABLE tunes (
 );
 CREATE INDEX tunes_source ON tunes (source_id, current);
 CREATE INDEX tunes_state ON tunes (state, next_at);
-CREATE UNIQUE INDEX tunes_remote ON tunes (remote_id, source_id) WHERE remote_id IS NOT NULL;
+CREATE INDEX tunes_remote ON tunes (remote_id) WHERE remote_id IS NOT NULL;
 
 CREATE TABLE prompts (
     id INTEGER PRIMARY KEY,
@@ -101,6 +103,9 @@ CREATE TABLE prompts (
     watermark INTEGER,
     attempt INTEGER NOT NULL DEFAULT 0,
     looks INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0,
+    absent INTEGER NOT NULL DEFAULT 0,
+    sought INTEGER NOT NULL DEFAULT 0,      -- was looked for among what the account had before this state was
     next_at REAL NOT NULL DEFAULT 0,
     folder TEXT NOT NULL DEFAULT '',        -- where its pictures go, relative to the output
     output TEXT NOT NULL DEFAULT '',        -- the output folder, absolute

@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,6 +25,10 @@ from astria_sync.tuning import Tuning
 log = logging.getLogger("astria_sync")
 
 _AT_MOST: Final = 8  # pictures that one prompt may make (astria-api.md)
+_NO_TWIN: Final = (
+    " AND NOT EXISTS (SELECT 1 FROM tunes other WHERE other.state IN ('uploading', 'unsure') "
+    "AND other.title = tunes.title AND other.workspace = tunes.workspace)"
+)
 SEEDS: Final = 2**32
 COLLAPSED_TUNE: Final = (
     "Astria answered with tune {id}, which was there before (idempotency is on and the title {title!r} is taken); "
@@ -57,7 +61,7 @@ class Sending:
 
     def _tunes(self) -> None:
         free = self.ctx.free(work.Lane.UPLOADS)
-        queued, values = self._queued(self.ctx.walked)
+        queued, values = self._queued(self.ctx.walked, _NO_TWIN)
         # More than there are places: some may have to wait for a survey or for one of the same title.
         for tune in self.ctx.journal.tunes(queued, [*values, free + 16]) if free else ():
             source = self.ctx.journal.source(tune.source_id)
@@ -68,12 +72,12 @@ class Sending:
             elif self.ctx.free(work.Lane.UPLOADS) and self.reconciling.surveyed("tune", tune.workspace):
                 self._arm_tune(tune, source)
 
-    def _queued(self, roots: Iterable[str]) -> tuple[str, list[Any]]:
+    def _queued(self, roots: Iterable[str], also: str = "") -> tuple[str, list[Any]]:
         """Rows of these roots that may go now, the longest waiting first; what cannot go must not stand in their way."""
         watched = [root for root in roots if root in self.ctx.watches]
         marks = ",".join("?" * len(watched))
         here = f"(SELECT root FROM sources WHERE id = source_id) IN ({marks})"
-        return f"state = 'queued' AND next_at <= ? AND {here} ORDER BY next_at, id LIMIT ?", [
+        return f"state = 'queued' AND next_at <= ? AND {here}{also} ORDER BY next_at, id LIMIT ?", [
             self.ctx.now,
             *watched,
         ]
@@ -168,6 +172,11 @@ class Sending:
             }
             if self.reconciling.adopt_prompt(prompt, source, fixed, own_seed=seed is not None):
                 return
+            if source.adoptable and not prompt.sought:
+                # Not among what the account had: new, so it counts for `hold_above` before it may go.
+                journal.change("prompts", prompt.id, sought=True)
+                self.prompting.queued_anew()
+                return
         else:
             fixed = {}
         prompt = journal.move_prompt(
@@ -205,8 +214,8 @@ class Sending:
             self.lost(row, why(result))
             if isinstance(result, Answer):
                 self.doors.close_for(verdict, result)  # a server in trouble is not given the next one at once
-        elif verdict is Verdict.REFUSED and isinstance(result, Answer):
-            self.following.move(row, Event.REFUSED, reason="Astria refused it", error=message(result))
+        elif isinstance(result, Answer) and self.following.is_refusal(row, verdict, result):
+            self.following.binding.move(row, Event.REFUSED, reason="Astria refused it", error=message(result))
         else:
             self._not_now(row, verdict, result)
 
@@ -214,20 +223,23 @@ class Sending:
         self.doors.seen_open()
         remote_id = created_id(answer.body) or 0
         kind = "tune" if isinstance(row, Tune) else "prompt"
-        if remote_id <= (row.watermark or 0) or self.following.owner(kind, remote_id) is not None:
+        body = the_object(answer.body) or {}
+        known = self.following.binding.owner(kind, remote_id) is not None
+        if known or (remote_id <= (row.watermark or 0) and not _has_our_seed(row, body)):
             text = COLLAPSED_TUNE if isinstance(row, Tune) else COLLAPSED_PROMPT
             title = row.title if isinstance(row, Tune) else ""
-            self.following.move(row, Event.REFUSED, reason=text.format(id=remote_id, title=title), error="")
+            self.following.binding.move(
+                row, Event.REFUSED, reason=text.format(id=remote_id, title=title), error=""
+            )
             return
-        body = the_object(answer.body) or {}
         if isinstance(row, Tune):
             remote = read_tune(body)
             assert remote is not None  # it has an id
-            self.following.bind_tune(row, remote)
+            self.following.binding.bind_tune(row, remote)
         else:
             remote_prompt = read_prompt(body)
             assert remote_prompt is not None
-            self.following.bind_prompt(row, remote_prompt)
+            self.following.binding.bind_prompt(row, remote_prompt)
 
     def lost(self, row: Tune | Prompt, why: str) -> None:
         """Astria may have acted: look for it before anything is sent again."""
@@ -235,11 +247,16 @@ class Sending:
         # Errors of the server (5xx) back off as well, so that a server in trouble is not asked ever faster.
         wait = max(timing.reconcile_after_seconds, self.ctx.backoff(row.attempt) if row.attempt > 1 else 0.0)
         reason = f"unsure whether Astria has it ({why}); it is looked for, not sent again"
-        self.following.move(row, Event.LOST, reason=reason, next_at=self.ctx.now + wait, looks=0)
+        self.following.binding.move(
+            row, Event.LOST, reason=reason, next_at=self.ctx.now + wait, looks=0, lost=True
+        )
 
     def _not_now(self, row: Tune | Prompt, verdict: Verdict, result: Answer | NoAnswer) -> None:
-        """It is proven that nothing was made: back to the queue, free of charge."""
-        self.following.move(row, Event.NOT_SENT, reason=why(result), next_at=self.ctx.now)
+        """It is proven that nothing was made: back to the queue, free of charge. Unless an earlier attempt got lost, Astria
+        has never heard of it, and it is as free to be changed or dropped as before it was armed.
+        """
+        unheard = {} if row.lost else {"armed_at": None, "watermark": None}
+        self.following.binding.move(row, Event.NOT_SENT, reason=why(result), next_at=self.ctx.now, **unheard)
         if isinstance(result, NoAnswer) and result.changed:
             self._files_changed(row)
         else:
@@ -248,19 +265,27 @@ class Sending:
     def _files_changed(self, row: Tune | Prompt) -> None:
         source = self.ctx.journal.source(row.source_id)
         if isinstance(row, Tune):
-            moved = self.ctx.journal.move_tune(self.ctx.journal.tune(row.id), Event.CHANGED, self.ctx.wall)
-            self.ctx.journal.change("tunes", moved.id, armed_at=None)
+            self.ctx.journal.move_tune(self.ctx.journal.tune(row.id), Event.CHANGED, self.ctx.wall)
             self.tuning.intake.again(source)
-        else:
-            self.ctx.journal.change("prompts", row.id, armed_at=None)
+            return
+        self.ctx.journal.change("prompts", row.id, next_at=self.ctx.now + self.ctx.backoff(row.attempt))
+        if not row.lost:
             self.prompting.evaluate(self.ctx.journal.prompt(row.id))
 
     def after_crash(self) -> None:
         """What was armed when the last run ended may have gone out."""
+        self.reconciling.know_server()
         for tune in self.ctx.journal.tunes("state = ?", [TuneState.UPLOADING]):
             self.lost(tune, "astria-sync ended while it was being sent")
         for prompt in self.ctx.journal.prompts("state = ?", [PromptState.SUBMITTING]):
             self.lost(prompt, "astria-sync ended while it was being sent")
+
+
+def _has_our_seed(row: Tune | Prompt, body: Mapping[str, Any]) -> bool:
+    """Whether the answer carries a seed that we drew for this row: then it is ours, however low its id is."""
+    if isinstance(row, Tune) or row.request.get("params", {}).get("seed") is not None:
+        return False
+    return row.seed is not None and body.get("seed") == row.seed
 
 
 def _upload(name: str, path: str) -> work.Upload:

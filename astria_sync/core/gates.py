@@ -65,6 +65,10 @@ class Gates:
         doors = [gate for name, gate in self.closed.items() if name != SLOW]
         return bool(doors) and SLOW not in self.closed and min(gate.until for gate in doors) <= now
 
+    def due(self, now: float) -> list[str]:
+        """The doors that were to be tried by now."""
+        return [name for name, gate in self.closed.items() if name != SLOW and gate.until <= now]
+
     def next_at(self) -> float | None:
         """When the next door is to be tried."""
         return min((gate.until for gate in self.closed.values()), default=None)

@@ -73,7 +73,6 @@ _E = Event
 TUNE_MOVES: Final[Mapping[tuple[TuneState, Event], TuneState]] = {
     (_T.SETTLING, _E.SETTLED): _T.QUEUED,
     (_T.SETTLING, _E.INVALID): _T.FAILED,
-    (_T.SETTLING, _E.BOUND): _T.TRAINING,  # adopted
     (_T.QUEUED, _E.CHANGED): _T.SETTLING,
     (_T.QUEUED, _E.SETTLED): _T.QUEUED,
     (_T.QUEUED, _E.INVALID): _T.FAILED,
@@ -90,12 +89,9 @@ TUNE_MOVES: Final[Mapping[tuple[TuneState, Event], TuneState]] = {
     (_T.TRAINING, _E.USER_ERROR): _T.FAILED,
     (_T.TRAINING, _E.GONE): _T.DELETED,
     (_T.READY, _E.EXPIRED): _T.EXPIRED,
-    (_T.READY, _E.GONE): _T.DELETED,
-    (_T.FAILED, _E.CHANGED): _T.SETTLING,
     (_T.FAILED, _E.SETTLED): _T.QUEUED,
     (_T.FAILED, _E.INVALID): _T.FAILED,
     (_T.FAILED, _E.RETRY): _T.SETTLING,
-    (_T.FAILED, _E.BOUND): _T.TRAINING,  # `id` was written into tune.toml after a refusal
 }
 
 PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
@@ -108,7 +104,6 @@ PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
     (_P.WAITING, _E.INVALID): _P.FAILED,
     (_P.HELD, _E.APPROVED): _P.WAITING,
     (_P.HELD, _E.INVALID): _P.FAILED,
-    (_P.HELD, _E.BOUND): _P.GENERATING,  # adopted
     (_P.QUEUED, _E.SETTLED): _P.QUEUED,
     (_P.QUEUED, _E.WAITS): _P.WAITING,
     (_P.QUEUED, _E.HELD): _P.HELD,

@@ -69,6 +69,8 @@ class Tune:
     watermark: int | None
     attempt: int
     looks: int
+    lost: bool
+    absent: int
     next_at: float
     armed_at: float | None
     bound_at: float | None
@@ -109,6 +111,9 @@ class Prompt:
     watermark: int | None
     attempt: int
     looks: int
+    lost: bool
+    absent: int
+    sought: bool
     next_at: float
     folder: str
     output: str

@@ -4,7 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+# Beyond what JSON's numbers hold exactly, an id is a slip of the server's, and would pass for the newest of all for ever.
+MAX_ID: Final = 2**53
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +87,7 @@ def created_id(body: Any) -> int | None:
     """The id of the object in an answer; Astria sends the object, sometimes a list of one."""
     found = the_object(body)
     value = found.get("id") if found else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_ID else None
 
 
 def the_object(body: Any) -> Mapping[str, Any] | None:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from astria_sync.core.retry import MAX_ID
+
 Field = tuple[str, str]
 
 # `tune.toml` → `tune[…]`, as they are (astria-api.md "Tunes").
@@ -69,6 +71,12 @@ def as_int(value: Any) -> int | None:
     return number if -(2**63) <= number < 2**63 else None
 
 
+def as_id(value: Any) -> int | None:
+    """An id of Astria's, None if it is none."""
+    found = as_int(value)
+    return found if found is not None and 0 < found <= MAX_ID else None
+
+
 def as_time(value: Any) -> float | None:
     """Seconds since the epoch of an ISO 8601 time; None if it is none."""
     try:
@@ -85,7 +93,7 @@ def _words(value: Any) -> str:
 
 def read_tune(body: Mapping[str, Any]) -> RemoteTune | None:
     """A tune of an answer; None if it has no id."""
-    remote_id = as_int(body.get("id"))
+    remote_id = as_id(body.get("id"))
     if remote_id is None:
         return None
     images = body.get("orig_images")
@@ -108,7 +116,7 @@ def read_tune(body: Mapping[str, Any]) -> RemoteTune | None:
 
 def read_prompt(body: Mapping[str, Any]) -> RemotePrompt | None:
     """A prompt of an answer; None if it has no id."""
-    remote_id = as_int(body.get("id"))
+    remote_id = as_id(body.get("id"))
     if remote_id is None:
         return None
     images = body.get("images")

@@ -1,0 +1,145 @@
+"""Rows and the objects that Astria has for them: from the moment an id is known to trained, or to the first picture."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from astria_sync.context import Context
+from astria_sync.core.lifecycle import Event, PromptState, TuneState
+from astria_sync.core.model import Prompt, Tune
+from astria_sync.core.pace import next_delay, typical
+from astria_sync.core.wire import RemotePrompt, RemoteTune
+from astria_sync.fetching import Fetching
+from astria_sync.prompting import Prompting
+from astria_sync.tuning import Tuning
+
+log = logging.getLogger("astria_sync")
+
+
+@dataclass(kw_only=True)
+class Binding:
+    """Owns tunes and prompts from bound to trained or pictured."""
+
+    ctx: Context
+    tuning: Tuning
+    prompting: Prompting
+    fetching: Fetching
+    _usual: dict[tuple[str, Any], tuple[float, float | None]] = field(default_factory=dict, init=False)
+
+    def move(self, row: Tune | Prompt, event: Event, **values: Any) -> Tune | Prompt:
+        """Let an event happen to a tune or prompt, and tell those that wait for it."""
+        log.info(
+            "%s %s: %s%s", *self._name(row), event, f" ({values['reason']})" if values.get("reason") else ""
+        )
+        if isinstance(row, Prompt):
+            return self.ctx.journal.move_prompt(row, event, self.ctx.wall, **values)
+        moved = self.ctx.journal.move_tune(row, event, self.ctx.wall, **values)
+        self.prompting.folders_changed(self.ctx.journal.source(row.source_id).name)
+        return moved
+
+    def _name(self, row: Tune | Prompt) -> tuple[str, str]:
+        return type(row).__name__.lower(), self.ctx.journal.source(row.source_id).path
+
+    def owner(self, kind: str, remote_id: int) -> int | None:
+        """The row that has this id."""
+        row: int | None = self.ctx.journal.value(f"SELECT id FROM {kind}s WHERE remote_id = ?", [remote_id])
+        return row
+
+    def bind_tune(self, tune: Tune, remote: RemoteTune) -> None:
+        """The tune's id is known."""
+        journal = self.ctx.journal
+        source = journal.source(tune.source_id)
+        journal.raise_mark("tune", tune.workspace, remote.id)
+        own = "id" in tune.params
+        told = {} if own else (tune.patched or dict(self.tuning.patch_of(source)))
+        moved = self.move(
+            tune,
+            Event.BOUND,
+            reason="",
+            error="",
+            remote_id=remote.id,
+            bound_at=self.ctx.wall,
+            armed_at=tune.armed_at or self.ctx.wall,
+            title=remote.title if own else tune.title,
+            class_noun=remote.name or "" if own else tune.class_noun,
+            model_type=remote.model_type or "" if own else tune.model_type,
+            base_tune_id=remote.base_tune_id or tune.base_tune_id if own else tune.base_tune_id,
+            patched=told,
+            next_at=self.ctx.now + self.ctx.settings.timing.poll_seconds,
+        )
+        assert isinstance(moved, Tune)
+        self.tuning.compare(source, moved)
+        self.progress(journal.tune(tune.id), remote)
+
+    def bind_prompt(self, prompt: Prompt, remote: RemotePrompt) -> None:
+        """The prompt's id is known."""
+        self.ctx.journal.raise_mark("prompt", prompt.workspace, remote.id)
+        moved = self.move(
+            prompt,
+            Event.BOUND,
+            reason="",
+            error="",
+            remote_id=remote.id,
+            bound_at=self.ctx.wall,
+            armed_at=prompt.armed_at or self.ctx.wall,
+        )
+        self.progress(moved, remote)
+        self.ask_again_later(self.ctx.journal.prompt(prompt.id))
+
+    def progress(self, row: Tune | Prompt, remote: RemoteTune | RemotePrompt) -> None:
+        """Astria shows it: note what is new."""
+        if row.absent:
+            self.ctx.journal.change(f"{type(row).__name__.lower()}s", row.id, absent=0)
+        if isinstance(row, Tune) and isinstance(remote, RemoteTune):
+            self._tune_progress(row, remote)
+        elif isinstance(row, Prompt) and isinstance(remote, RemotePrompt):
+            self._prompt_progress(row, remote)
+
+    def _tune_progress(self, tune: Tune, remote: RemoteTune) -> None:
+        self.ctx.journal.change(
+            "tunes",
+            tune.id,
+            cost_mc=remote.cost_mc or tune.cost_mc,
+            url=remote.url,
+            expires_at=remote.expires_at,
+        )
+        if tune.state is not TuneState.TRAINING:
+            return
+        if remote.trained:
+            self.move(tune, Event.TRAINED, ready_at=self.ctx.wall)
+        elif remote.user_error:
+            self.move(tune, Event.USER_ERROR, reason="Astria could not make it", error=remote.user_error)
+
+    def _prompt_progress(self, prompt: Prompt, remote: RemotePrompt) -> None:
+        self.ctx.journal.change(
+            "prompts", prompt.id, cost_mc=remote.cost_mc or prompt.cost_mc, url=remote.url, answer=remote.raw
+        )
+        if remote.images:
+            self.fetching.pictured(prompt, remote)
+        elif remote.user_error and prompt.state is PromptState.GENERATING:
+            self.move(prompt, Event.USER_ERROR, reason="Astria could not make it", error=remote.user_error)
+
+    def ask_again_later(self, row: Tune | Prompt) -> None:
+        """Set when a row under way is asked for next: rarely while it cannot be done yet (core/pace.py)."""
+        kind = type(row).__name__.lower()
+        age = max(0.0, self.ctx.wall - (row.bound_at or self.ctx.wall))
+        delay = next_delay(age, self._typical(row), self.ctx.settings.timing.poll_seconds)
+        self.ctx.journal.change(f"{kind}s", row.id, next_at=self.ctx.now + delay)
+
+    def _typical(self, row: Tune | Prompt) -> float | None:
+        """How long this kind of work took lately, from the journal; asked for at most every 30 s."""
+        kind, done, column = (
+            ("tune", "ready_at", "model_type")
+            if isinstance(row, Tune)
+            else ("prompt", "pictured_at", "target")
+        )
+        what = getattr(row, column)
+        known = self._usual.get((kind, what))
+        if known is None or self.ctx.now - known[0] > 30:
+            sql = (
+                f"SELECT {done} - bound_at FROM {kind}s WHERE {column} = ? AND {done} > bound_at "
+                "ORDER BY id DESC LIMIT 20"
+            )
+            durations = [row[0] for row in self.ctx.journal.rows(sql, [what])]
+            known = self._usual[kind, what] = (self.ctx.now, typical(durations))
+        return known[1]
