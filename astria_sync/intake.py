@@ -40,6 +40,7 @@ class Intake:
     settling: Settling[Key] = field(init=False)
     places: Places = field(default_factory=Places)
     agenda: Agenda = field(default_factory=Agenda)
+    _beside: set[tuple[str, str]] = field(default_factory=set, init=False)  # folders looked at lately
 
     def __post_init__(self) -> None:
         """Load what the journal knows."""
@@ -111,9 +112,15 @@ class Intake:
         for key, stamp, sight in units:
             self._saw(key, stamp, sight, look)
         tell_unreadable(self.ctx, look)
+        self._beside |= {(look.root, folder.path) for folder in look.folders}
         if look.recursive and look.scope == ".":
             self.ctx.walked.add(look.root)
             self.ctx.journal.put(f"walked:{look.root}", True)
+
+    def prompts_beside_a_look(self) -> list[int]:
+        """Prompt files in folders that were looked at since this was last asked."""
+        folders, self._beside = self._beside, set()
+        return self.places.prompts_in(folders)
 
     def _follow_renames(self, units: Iterable[tuple[Key, str, FolderSight | FileSight]]) -> None:
         """Before anything at a place is taken for an edit, or for new: the sources go to where their files are now."""
@@ -274,15 +281,8 @@ class Intake:
         empty = {key for _, key in places if key in self.places.missing}
         for one, key in reversed(places):
             moves.drop_unsent(journal, one)
-            journal.change(
-                "sources",
-                one.id,
-                root=key[0],
-                path=key[1],
-                stamp=moves.elsewhere(one),
-                missing_since=None,
-                note="?",
-            )
+            there = {"root": key[0], "path": key[1], "stamp": moves.elsewhere(one)}
+            journal.change("sources", one.id, **there, missing_since=None, note="?")
             self.places.know(key, one.id, "")
             self.settling.forget(key)
             self.places.missing.discard(key)

@@ -61,6 +61,11 @@ class Places:
             for key in keys
         }
 
+    def prompts_in(self, folders: Iterable[tuple[str, str]]) -> list[int]:
+        """The ids of the prompt files in these folders."""
+        keys = (key for folder in folders for key in self._by_folder.get(folder, ()))
+        return [self.known[key][0] for key in keys if key[2] == "prompt"]
+
     def suspicious(self, look: Look) -> bool:
         """A root that had things in it and now has none is an unmounted disk, not a thousand deletions.
 

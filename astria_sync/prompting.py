@@ -1,10 +1,15 @@
 """From prompt files to orders for pictures: which requests a file asks for, and where each one stands until it is sent."""
 
+import errno
 import hashlib
+import itertools
+import json
 import os
 import stat
-from dataclasses import asdict, dataclass, field
+import unicodedata
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 from astria_sync import promptfile, scan
 from astria_sync.context import Context
@@ -21,6 +26,10 @@ from astria_sync.subjects import Subjects
 
 # Rows of one burst: a file dropped with hundreds of others must not slip out before the others are seen.
 BURST_SECONDS = 600.0
+_AT_ONCE: Final = 250  # rows judged in one step: a large matrix must not keep everything else waiting
+_REQUEST: Final = ("model", "text", "params", "files", "extra")
+_OPEN: Final = "state IN ('settling', 'waiting') OR (state = 'failed' AND armed_at IS NULL)"
+_WENT: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ESTALE}
 _HERE = "source_id IN (SELECT id FROM sources WHERE missing_since IS NULL)"
 HELD = "more than {limit} new prompts at one go; `astria-sync approve --all` lets them go"
 
@@ -33,19 +42,23 @@ class Prompting:
     intake: Intake
     subjects: Subjects
     judge: Judge
+    # What is to be judged: rows, found by what happened since the last plan. A plan judges so many of them, the next goes on.
+    _todo: dict[int, None] = field(default_factory=dict, init=False)
     _changed: set[str] = field(default_factory=set, init=False)  # folded names whose folder or tune changed
-
-    _again: bool = field(default=False, init=False)
+    _again: bool = field(default=False, init=False)  # everything that failed on our side
+    _waiting: bool = field(default=True, init=False)  # everything that waits (at the start, after commands)
     _burst: bool = field(default=True, init=False)  # something was queued since it was last counted
-    _waiting: bool = field(
-        default=True, init=False
-    )  # look at everything that waits, once (at the start, after commands)
 
     # Taking up a file
 
     def take_prompt(self, source: Source, sight: FileSight) -> bool:
         """A prompt file stands still: read it and bring its orders in line. False if it changed under our hands."""
-        read = _read_still(source.location, sight)
+        try:
+            read = _read_still(source, sight)
+        except FileProblem as error:
+            self.intake.settled(source, sight.stamp)  # a change of its rights changes the stamp too
+            self._refuse(source, error.problems)
+            return True
         if read is None:
             return False
         content = hashlib.sha256(read).hexdigest()
@@ -108,21 +121,20 @@ class Prompting:
         if missing:
             journal.keep_text(script, data.decode("utf-8-sig"))
         for request in missing:
-            row_id = new_prompt(self.ctx, source.id)
-            self._fill(row_id, source, request, script)
-            self.evaluate(journal.prompt(row_id))
+            self._todo[self._new(source, request, script)] = None
 
-    def _fill(self, row: int, source: Source, request: PromptRequest, script: str) -> None:
+    def _new(self, source: Source, request: PromptRequest, script: str) -> int:
         folder = parent(source.path)
         stem = Path(source.path).stem
-        self.ctx.journal.change(
+        return self.ctx.journal.add(
             "prompts",
-            row,
+            source_id=source.id,
+            state=PromptState.SETTLING,
+            created_at=self.ctx.wall,
+            updated_at=self.ctx.wall,
             fingerprint=request.fingerprint,
             variant=dict(request.variant),
-            request={
-                key: value for key, value in asdict(request).items() if key not in {"fingerprint", "variant"}
-            },
+            request={name: getattr(request, name) for name in _REQUEST},
             script=script,
             folder=str(output_folder(folder, stem)),
             output=str(self.ctx.watches[source.root].output),
@@ -167,22 +179,14 @@ class Prompting:
         self._changed.update(_fold_last(name) for name in names)
 
     def plan(self) -> None:
-        """Look again at what waits for folders that changed, and hold back what is too much at one go."""
-        if self._again:
-            self._again = False
-            self._failed_here()
-        if self._waiting and self.ctx.walked >= set(self.ctx.watches):
-            self._waiting = False
-            for prompt in self.ctx.journal.prompts(f"state = 'waiting' AND {_HERE}"):
-                self.evaluate(prompt)
-        if self._changed:
-            marks = ",".join("?" * len(self._changed))
-            changed, self._changed = list(self._changed), set()
-            for prompt in self.ctx.journal.prompts(
-                f"state = 'waiting' AND id IN (SELECT prompt_id FROM waits WHERE needs IN ({marks}))",
-                changed,
-            ):
-                self.evaluate(prompt)
+        """Look again at what may go now, so many at a time, and hold back what is too much at one go."""
+        self._find()
+        batch = list(itertools.islice(self._todo, _AT_ONCE))
+        open_ones = f"id IN (SELECT value FROM json_each(?)) AND ({_OPEN}) AND fingerprint != '' AND {_HERE}"
+        for prompt in self.ctx.journal.prompts(open_ones, [json.dumps(batch)]) if batch else ():
+            self.evaluate(prompt)
+        for row in batch:
+            del self._todo[row]
         if self._burst:
             self._burst = False
             self._hold()
@@ -190,7 +194,7 @@ class Prompting:
     @property
     def restless(self) -> bool:
         """Whether the next plan has something to look at."""
-        return self._again or bool(self._changed)
+        return self._again or bool(self._changed) or bool(self._todo)
 
     def queued_anew(self) -> None:
         """One that was thought to be there already is new after all: count again what is new at one go."""
@@ -201,11 +205,38 @@ class Prompting:
         self._again = True
         self._waiting = self._waiting or waiting
 
-    def _failed_here(self) -> None:
-        for prompt in self.ctx.journal.prompts(
-            f"armed_at IS NULL AND state = 'failed' AND fingerprint != '' AND {_HERE}"
-        ):
-            self.evaluate(prompt)
+    def _find(self) -> None:
+        """Which rows are to be judged for what happened."""
+        failed = "state = 'failed' AND armed_at IS NULL AND fingerprint != ''"
+        if (
+            looked_at := self.intake.prompts_beside_a_look()
+        ):  # a file that one of them takes along may be there now
+            self._add(f"source_id IN (SELECT value FROM json_each(?)) AND {failed}", looked_at)
+        if self._again:
+            self._again = False
+            self._add(failed)
+            self._changed.update(self._overheard())
+        if self._waiting and self.ctx.walked >= set(self.ctx.watches):
+            self._waiting = False
+            self._add(
+                "state = 'waiting' OR (state = 'settling' AND fingerprint != '')"
+            )  # a crash can leave the latter
+        if self._changed:
+            changed, self._changed = list(self._changed), set()
+            named = "SELECT prompt_id FROM waits WHERE needs IN (SELECT value FROM json_each(?))"
+            self._add(f"state = 'waiting' AND id IN ({named})", changed)
+
+    def _add(self, where: str, *values: list[Any]) -> None:
+        rows = self.ctx.journal.rows(
+            f"SELECT id FROM prompts WHERE ({where}) AND {_HERE}", [json.dumps(value) for value in values]
+        )
+        self._todo.update((row["id"], None) for row in rows)
+
+    def _overheard(self) -> list[str]:
+        """Names that something waits for although their folder is ready: should a change ever pass unheard."""
+        index = self.subjects.index()
+        names = [row["needs"] for row in self.ctx.journal.rows("SELECT DISTINCT needs FROM waits")]
+        return [name for name in names if any(one.ready for one in index.find(name))]
 
     def _hold(self) -> None:
         """`hold_above`: an unpacked archive waits for a person."""
@@ -223,19 +254,26 @@ class Prompting:
 
 
 def _fold_last(name: str) -> str:
-    """What a wait is found by: the last part of a name or path, folded."""
-    return name.rstrip("/").rpartition("/")[2].casefold()
+    """What a wait is found by: the last part of a name or path, folded as in `references` (a Mac's zip has é in two parts)."""
+    last = unicodedata.normalize("NFC", name.rstrip("/").rpartition("/")[2])
+    return unicodedata.normalize("NFC", last.casefold())
 
 
-def _read_still(path: Path, sight: FileSight) -> bytes | None:
-    """The file's bytes if it is what the scan saw, before and after reading; None if it changed."""
+def _read_still(source: Source, sight: FileSight) -> bytes | None:
+    """The file's bytes if it is what the scan saw, before and after reading; None if it went or changed.
+
+    Raises FileProblem if it is there and cannot be read.
+    """
+    path = source.location
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode) or scan.stamp_of([(path.name, before)]) != sight.stamp:
+        with os.fdopen(descriptor, "rb") as file:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode) or scan.stamp_of([(path.name, before)]) != sight.stamp:
+                return None
+            data = file.read(promptfile.MAX_BYTES + 1)
+            return data if scan.stamp_of([(path.name, os.fstat(descriptor))]) == sight.stamp else None
+    except OSError as error:
+        if error.errno in _WENT:
             return None
-        data = file.read(promptfile.MAX_BYTES + 1)
-        return data if scan.stamp_of([(path.name, os.fstat(descriptor))]) == sight.stamp else None
+        raise FileProblem(f"{source.path} cannot be read ({error.strerror}); make it readable.") from None
