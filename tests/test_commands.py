@@ -366,7 +366,8 @@ def test_retraining_twice_at_once(journal, do):
 
 def test_retraining_a_tune_that_is_only_used(journal, do):
     """A folder that uses a tune by its id makes none."""
-    folder(journal, "jane", params={"id": 5}, remote_id=5)
+    tune = folder(journal, "jane", params={"id": 5}, remote_id=5)
+    journal.change("sources", tune.source_id, settings={"id": 5})
     with pytest.raises(UsageError, match="by `id`"):
         do("retrain", "jane")
 
