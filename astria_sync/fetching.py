@@ -1,7 +1,7 @@
 """Finished pictures: which there are, which are to be fetched next, and the sidecar that closes a prompt."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ log = logging.getLogger("astria_sync")
 
 _CLEAN_POLLS: Final = 3  # fewer pictures than asked for: so often in a row the list must not grow
 _KEPT: Final = 30 * 86400.0  # seconds; Astria deletes pictures 30 days after they were made (astria-api.md)
+_QUIET_POLLS: Final = 20  # times poll_seconds without a new picture
 _PATIENCE: Final = 600.0  # seconds since the first picture, where Astria does not say that it is done
 
 
@@ -27,6 +28,7 @@ class Fetching:
     """Owns `images`, and prompts from their first picture to done."""
 
     ctx: Context
+    _heard: dict[int, float] = field(default_factory=dict, init=False)  # when a prompt last had a new picture
 
     # What there is
 
@@ -62,10 +64,19 @@ class Fetching:
         """Pictures may appear one after the other: ask on until all are there, or nothing has come for long enough."""
         expected = 1 if "video_model" in prompt.params else prompt.num_images
         looks = 0 if new else prompt.looks + 1
-        age = self.ctx.wall - (prompt.pictured_at or self.ctx.wall)
-        over = remote.trained or age > _PATIENCE  # the age alone is none: a clock may have been set
-        complete = count >= expected or (looks >= _CLEAN_POLLS and over)
+        if new or prompt.id not in self._heard:
+            self._heard[prompt.id] = self.ctx.now
+        quiet = self.ctx.now - self._heard[prompt.id]
+        # That a prompt is "trained" does not say that its last picture is listed (astria-api.md is silent on it).
+        patience = _QUIET_POLLS * self.ctx.settings.timing.poll_seconds if remote.trained else _PATIENCE
+        complete = count >= expected or (looks >= _CLEAN_POLLS and quiet > patience)
         self.ctx.journal.change("prompts", prompt.id, looks=looks, complete=complete)
+        if complete:
+            self._heard.pop(prompt.id, None)
+            if count < expected:
+                self.ctx.alarm(
+                    f"{prompt.stem} (prompt {prompt.remote_id}): Astria made {count} of {expected} pictures."
+                )
         if complete and not prompt.complete:
             self.close(prompt.id)
 

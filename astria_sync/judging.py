@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import parameters
+from astria_sync import media, parameters
 from astria_sync.context import Context
 from astria_sync.core.model import Prompt, Source
 from astria_sync.core.references import Subject, resolve
@@ -18,6 +18,10 @@ from astria_sync.tunefile import TuneSettings
 from astria_sync.validate import nearest
 
 _EACH: Final = "_each"
+_PICTURES: Final = frozenset(
+    {"input_image", "mask_image", "image_references", "video_first_frame", "video_last_frame"}
+)
+_REMEMBERED: Final = 1000  # pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,7 @@ class Judge:
     ctx: Context
     files: TuneFiles
     subjects: Subjects
+    _pictures: dict[tuple[str, int, int, int], str | None] = field(default_factory=dict, init=False)
 
     def __call__(self, prompt: Prompt) -> Ready | Blocked:
         """The request as it would be sent now, or what stands in its way. Changes nothing."""
@@ -145,7 +150,19 @@ class Judge:
             )
         if not os.access(real, os.R_OK):
             return Blocked(problem=f"{name}: {written} cannot be read; make it readable.")
+        if name in _PICTURES and (wrong := self._checked(Path(real))):
+            return Blocked(problem=f"{name}: {written} {wrong}; replace it.")
         return real
+
+    def _checked(self, path: Path) -> str | None:
+        """What is wrong with a picture that goes along; decoded once for each version of it."""
+        info = path.stat()
+        key = (str(path), info.st_ino, info.st_size, info.st_mtime_ns)
+        if key not in self._pictures:
+            if len(self._pictures) > _REMEMBERED:
+                self._pictures.clear()
+            self._pictures[key] = media.check_upload(path)
+        return self._pictures[key]
 
 
 def _text_to_check(written: str, resolved: str | None, subject: Subject | None) -> str:

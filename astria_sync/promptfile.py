@@ -80,13 +80,19 @@ def parse(data: bytes, *, name: str) -> PromptFile:
 
 def _split(text: str, name: str) -> tuple[str, str, int]:
     lines = text.split("\n")
-    if lines[0].rstrip() != "---":
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    if lines[first].rstrip() != "---":
         return "", text, 0
-    for number, line in enumerate(lines[1:], start=1):
+    for number, line in enumerate(lines[first + 1 :], start=first + 1):
         if line.rstrip() == "---":
-            return "\n".join(lines[1:number]), "\n".join(lines[number + 1 :]), number + 1
+            # The blank lines above stay, so that what is wrong is told with the line of the file.
+            return (
+                "\n" * first + "\n".join(lines[first + 1 : number]),
+                "\n".join(lines[number + 1 :]),
+                number + 1,
+            )
     raise FileProblem(
-        f'{name}, line 1: the block that begins here is never closed; end it with a line "---".'
+        f'{name}, line {first + 1}: the block that begins here is never closed; end it with a line "---".'
     )
 
 

@@ -95,7 +95,7 @@ class Tuning:
         self._judge(
             self.ctx.journal.source(source.id),
             is_image_folder=not result.only_inputs,
-            problems=result.problems,
+            problems=() if result.only_inputs else _lacking(source, result),
         )
 
     def _judge(self, source: Source, *, is_image_folder: bool, problems: tuple[str, ...]) -> None:
@@ -208,6 +208,15 @@ class Tuning:
     def patch_of(source: Source) -> Mapping[str, Any]:
         """What PATCH would tell Astria of this folder now."""
         return patch_values(source.settings, title=source.settings.get("title") or source.name)
+
+
+def _lacking(source: Source, result: work.FolderRead) -> tuple[str, ...]:
+    """What is wrong with a folder's pictures, or that it has none."""
+    if not result.problems and not result.pictures and not source.settings.get("image_urls"):
+        return (
+            f"{source.path} holds no picture and its urls.txt no address; add some, or take urls.txt out.",
+        )
+    return result.problems
 
 
 def _plain(settings: TuneSettings, before: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def show_json(value: object) -> None:
 def colour(stream: Any) -> bool:
     """Whether colours suit this stream (no-color.org)."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return not plain and bool(stream.isatty())
+    return not plain and stream is not None and bool(stream.isatty())  # a stream that was closed is None
 
 
 def dollars(usd: float) -> str:

@@ -57,9 +57,14 @@ def same_prompt(
         return False
     if seed is not None and remote.seed != seed:
         return False
-    return all(
-        _agrees(remote.raw.get(key), value) for key, value in params.items() if key not in {"seed", "text"}
-    )
+    asked = {key: value for key, value in params.items() if key not in {"seed", "text"}}
+    # A seed of ours recognises a request whatever else is shown. Without one, a parameter that was asked for and is shown as
+    # not set makes it another.
+    if seed is None and any(
+        key in remote.raw and remote.raw[key] is None and value for key, value in asked.items()
+    ):
+        return False
+    return all(_agrees(remote.raw.get(key), value) for key, value in asked.items())
 
 
 def squeeze(text: str) -> str:
