@@ -109,7 +109,7 @@ class Commands:
             self.journal.move_tune(
                 tune, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, **forgotten
             )
-            adoptable = source.adoptable and tune.armed_at is None
+            adoptable = source.adoptable if tune.armed_at is None else 0
             self.journal.change("sources", source.id, stamp="", adoptable=adoptable)
             count += 1
         if source.problem:
@@ -135,7 +135,7 @@ class Commands:
             self.journal.change("sources", source.id, stamp="")
             return True
         if prompt.armed_at is not None:  # the one that failed must not be found and taken again
-            self.journal.change("sources", source.id, adoptable=False)
+            self.journal.change("sources", source.id, adoptable=0)
         self.journal.move_prompt(
             prompt, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, next_at=0, **forgotten
         )
@@ -219,7 +219,7 @@ class Commands:
                 updated_at=self.wall,
             )
             self.journal.record(self.wall, "tune", row, folders[0].id, "retrain")
-            self.journal.change("sources", folders[0].id, stamp="", adoptable=False)
+            self.journal.change("sources", folders[0].id, stamp="", adoptable=0)
             count += 1
         return {"count": count, "message": f"{_things(count, 'new tune')} ordered."}
 

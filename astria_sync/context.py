@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from astria_sync.clock import Clock
 from astria_sync.core.gates import AUTH, NETWORK, Gate, Gates
+from astria_sync.core.model import OLDER_THAN_RUN, OLDER_THAN_STATE
 from astria_sync.core.retry import backoff
 from astria_sync.core.work import Lane
 from astria_sync.journal import Journal
@@ -45,6 +46,17 @@ class Context:
     under_way: dict[Hashable, Any] = field(default_factory=dict)  # key of the work → the work
     walked: set[str] = field(default_factory=set)  # roots that were seen completely in this run
     stopping: bool = False
+    started: float = field(init=False)  # wall clock
+
+    def __post_init__(self) -> None:
+        """Remember when this run began."""
+        self.started = self.clock.wall()
+
+    def age_of(self, changed_at: float) -> int:
+        """Whether what was last changed then is older than this state, or than this run."""
+        if changed_at < self.journal.get("created_at", 0.0):
+            return OLDER_THAN_STATE
+        return OLDER_THAN_RUN if changed_at < self.started else 0
 
     @property
     def now(self) -> float:

@@ -35,6 +35,20 @@ class Ready:
     files: tuple[tuple[str, str], ...]  # form parameter, path
     num_images: int
 
+    def columns(self, workspace: str, *, seed: int, watermark: int) -> dict[str, Any]:
+        """The columns of a request as it will be sent, whatever happens to it."""
+        return {
+            "workspace": workspace,
+            "target": self.target,
+            "model": self.model,
+            "text": self.text,
+            "params": {**self.params, "seed": seed},
+            "files": [list(file) for file in self.files],
+            "seed": seed,
+            "num_images": self.num_images,
+            "watermark": watermark,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Blocked:

@@ -1,13 +1,15 @@
 """Which source lies where, kept in memory as the journal has it, so that a look at 100,000 files asks no questions of SQLite."""
 
 import logging
+import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import PromptState, TuneState
-from astria_sync.core.model import FileSight, FolderSight, Look, Source
+from astria_sync.core.model import OLDER_THAN_STATE, FileSight, FolderSight, Look, Source
 from astria_sync.folders import parent
 from astria_sync.journal import Journal
 from astria_sync.notes import error_file
@@ -105,7 +107,7 @@ def new_source(ctx: Context, key: Key, sight: FolderSight | FileSight) -> int:
         inode=sight.inode,
         mtime_ns=0 if isinstance(sight, FolderSight) else sight.mtime_ns,
         is_image_folder=pictured,
-        adoptable=not journal.get(f"walked:{root}", False),
+        adoptable=ctx.age_of(_changed_at(key, sight)) if journal.get(f"walked:{root}") else OLDER_THAN_STATE,
         created_at=wall,
         updated_at=wall,
     )
@@ -125,6 +127,16 @@ def remove_note(ctx: Context, source: Source) -> None:
         ctx.remove_file(error_file(source))
     except OSError as error:
         log.warning("%s cannot be removed (%s)", error_file(source), error.strerror)
+
+
+def _changed_at(key: Key, sight: FolderSight | FileSight) -> float:
+    """When the file, or the list of a folder's files, was last changed: moving either keeps it."""
+    if isinstance(sight, FileSight):
+        return sight.mtime_ns / 1e9
+    try:
+        return os.stat(os.path.join(key[0], key[1])).st_mtime
+    except OSError:
+        return math.inf
 
 
 def new_prompt(ctx: Context, source_id: int) -> int:

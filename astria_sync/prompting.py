@@ -14,7 +14,7 @@ from typing import Any, Final
 from astria_sync import promptfile, scan
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import UNSENT_PROMPTS, Event, PromptState
-from astria_sync.core.model import FileSight, Prompt, Source
+from astria_sync.core.model import OLDER_THAN_RUN, FileSight, Prompt, Source
 from astria_sync.core.naming import output_folder, safe_component
 from astria_sync.errors import FileProblem
 from astria_sync.folders import parent
@@ -75,7 +75,10 @@ class Prompting:
             inode=sight.inode,
             mtime_ns=sight.mtime_ns,
             problem="",
-            adoptable=source.adoptable and not edited,
+            # Edited since: made by this state or by a later one that is lost, so no further back than this run.
+            adoptable=min(OLDER_THAN_RUN, self.ctx.age_of(sight.mtime_ns / 1e9))
+            if edited
+            else source.adoptable,
         )
         self.intake.settled(source, sight.stamp)
         try:

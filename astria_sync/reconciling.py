@@ -6,7 +6,7 @@ from typing import Any, Final
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event
-from astria_sync.core.model import Prompt, Source, Tune
+from astria_sync.core.model import OLDER_THAN_RUN, OLDER_THAN_STATE, Prompt, Source, Tune
 from astria_sync.core.reconcile import CLEAN_LOOKS, look_counts, same_prompt, same_tune, unclaimed
 from astria_sync.core.retry import judge_read
 from astria_sync.doors import Doors
@@ -27,7 +27,11 @@ class Reconciling:
     following: Following
     _listed: dict[tuple[str, str], float] = field(default_factory=dict, init=False)
     _account: dict[tuple[str, str], list[Any]] = field(default_factory=dict, init=False)  # to adopt from
-    _to_adopt: dict[str, bool] = field(default_factory=dict, init=False)  # as of this step
+    _searched: dict[tuple[str, str], int] = field(default_factory=dict, init=False)  # how far back it reaches
+    _marks: dict[tuple[str, str], int] = field(
+        default_factory=dict, init=False
+    )  # highest id known before this run
+    _to_adopt: dict[str, int] = field(default_factory=dict, init=False)  # as of this step
 
     def know_server(self) -> None:
         """Ids seen at another server say nothing of this one's."""
@@ -56,28 +60,34 @@ class Reconciling:
     def surveyed(self, kind: str, workspace: str) -> bool:
         """Whether the watermark is known well enough to arm a request; if not, a list is asked for."""
         key = (kind, workspace)
-        adopts = key not in self._account and self._adoptable(kind)
+        far = self._adoptable(kind)
+        adopts = far > self._searched.get(key, 0)
         listed = self._listed.get(key)
         fresh = listed is not None and (kind == "prompt" or self.ctx.now - listed < _FRESH_SECONDS)
         if fresh and not adopts:
             return True
         if self.ctx.free(work.Lane.REQUESTS):
             since = self.ctx.wall - _MONTH if kind == "prompt" else 0.0
+            known = self._marks.setdefault(key, self.ctx.journal.mark(kind, workspace))
             piece = work.Survey(
-                kind=kind, workspace=workspace, down_to=0, since=since, purpose="adopt" if adopts else "mark"
+                kind=kind,
+                workspace=workspace,
+                down_to=known if far == OLDER_THAN_RUN else 0,
+                since=since,
+                purpose="adopt" if adopts else "mark",
             )
             self.ctx.start(("survey", kind, workspace), piece)
         return False
 
-    def _adoptable(self, kind: str) -> bool:
-        """Whether something unsent was there before this state was (contract §1: a new state beside old folders)."""
+    def _adoptable(self, kind: str) -> int:
+        """How far back something unsent is to be looked for (contract §1: a new state beside old folders)."""
         if kind in self._to_adopt:
             return self._to_adopt[kind]
         sql = (
-            f"SELECT 1 FROM {kind}s JOIN sources ON sources.id = source_id "
-            "WHERE armed_at IS NULL AND bound_at IS NULL AND adoptable = 1 AND state = 'queued' LIMIT 1"
+            f"SELECT max(adoptable) FROM {kind}s JOIN sources ON sources.id = source_id "
+            "WHERE armed_at IS NULL AND bound_at IS NULL AND state = 'queued'"
         )
-        self._to_adopt[kind] = self.ctx.journal.value(sql) is not None
+        self._to_adopt[kind] = self.ctx.journal.value(sql) or 0
         return self._to_adopt[kind]
 
     def surveyed_now(self, piece: work.Survey, pages: work.Pages) -> None:
@@ -92,6 +102,7 @@ class Reconciling:
         self._listed[key] = self.ctx.now
         if piece.purpose == "adopt":
             self._account[key] = list(pages.objects)
+            self._searched[key] = OLDER_THAN_RUN if piece.down_to else OLDER_THAN_STATE
         elif piece.purpose == "unsure":
             counts = look_counts(head=pages.head, mark=mark, complete=True)
             self._reconcile(piece, pages, counts=counts)
@@ -134,9 +145,17 @@ class Reconciling:
 
     # Adopting what was ordered before this state was
 
+    def _candidates(self, key: tuple[str, str], source: Source) -> list[Any]:
+        """What the account had before this run that this source may have been the reason for."""
+        account = self._account.get(key, [])
+        if source.adoptable == OLDER_THAN_STATE:
+            return account
+        known = self._marks.get(key, 0)
+        return [one for one in account if one.id > known] if source.adoptable else []
+
     def adopt_tune(self, tune: Tune, source: Source) -> bool:
         """Bind a tune that the account has already for this folder; false if there is none."""
-        account = self._account.get(("tune", tune.workspace), []) if source.adoptable else []
+        account = self._candidates(("tune", tune.workspace), source)
         fits = [
             one.id
             for one in account
@@ -156,8 +175,8 @@ class Reconciling:
 
     def adopt_prompt(self, prompt: Prompt, source: Source, fixed: dict[str, Any], *, own_seed: bool) -> bool:
         """Bind a prompt that the account has already for this file; false if there is none."""
-        first = source.adoptable and prompt.run == 1  # one more was asked for: it is not one that is there
-        account = self._account.get(("prompt", fixed["workspace"]), []) if first else []
+        first = prompt.run == 1  # one more was asked for: it is not one that is there
+        account = self._candidates(("prompt", fixed["workspace"]), source) if first else []
         seed = fixed["seed"] if own_seed else None
         fits = [
             one

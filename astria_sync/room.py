@@ -32,6 +32,16 @@ class Room:
             self._tell(output, known[1])
         return not known[1]
 
+    def roots(self, images: int) -> list[str]:
+        """Roots that were looked at and whose output takes so many more; asked only when something is to be sent."""
+        queued = "SELECT 1 FROM prompts WHERE state = 'queued' AND next_at <= ? LIMIT 1"
+        if self.ctx.journal.value(queued, [self.ctx.now]) is None:
+            return []
+        outputs = {
+            root: str(watch.output) for root, watch in self.ctx.watches.items() if root in self.ctx.walked
+        }
+        return [root for root, output in outputs.items() if self.takes(output, images)]
+
     @property
     def lacking(self) -> bool:
         """Whether an output takes no pictures at present."""

@@ -26,7 +26,7 @@ CREATE TABLE sources (
     content TEXT NOT NULL DEFAULT '',       -- hash of what was read: a prompt's bytes, a folder's pictures
     is_image_folder INTEGER NOT NULL DEFAULT 0,
     pictures INTEGER NOT NULL DEFAULT 0,
-    adoptable INTEGER NOT NULL DEFAULT 0,   -- was there before this state was: look at Astria before paying
+    adoptable INTEGER NOT NULL DEFAULT 0,   -- look at Astria before paying: 2 older than this state, 1 than this run
     problem TEXT NOT NULL DEFAULT '',       -- why it cannot be used as it is
     settings TEXT NOT NULL DEFAULT '{}',    -- a folder's merged tune.toml, JSON
     note TEXT NOT NULL DEFAULT '',          -- hash of the error file that lies beside it

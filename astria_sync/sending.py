@@ -25,6 +25,7 @@ from astria_sync.tuning import Tuning
 log = logging.getLogger("astria_sync")
 
 _AT_MOST: Final = 8  # pictures that one prompt may make (astria-api.md)
+_SOUGHT_AT_ONCE: Final = 250
 _NO_TWIN: Final = (
     " AND NOT EXISTS (SELECT 1 FROM tunes other WHERE other.state IN ('uploading', 'unsure') "
     "AND other.title = tunes.title AND other.workspace = tunes.workspace)"
@@ -82,16 +83,6 @@ class Sending:
             *watched,
         ]
 
-    def _roots_with_room(self) -> list[str]:
-        """Roots that were looked at, and whose output takes pictures; outputs are asked only when something is to be sent."""
-        sql = "SELECT 1 FROM prompts WHERE state = 'queued' AND next_at <= ? LIMIT 1"
-        if self.ctx.journal.value(sql, [self.ctx.now]) is None:
-            return []
-        outputs = {
-            root: str(watch.output) for root, watch in self.ctx.watches.items() if root in self.ctx.walked
-        }
-        return [root for root, output in outputs.items() if self.room.takes(output, _AT_MOST)]
-
     def _forget(self, kind: str, row: Tune | Prompt) -> None:
         """Its file went, or was edited, while it was unsure whether Astria has it, and it has not: nobody wants it any more."""
         self.ctx.event(
@@ -143,7 +134,9 @@ class Sending:
         free = self.ctx.free(work.Lane.REQUESTS) - (limit > 1)
         if free <= 0:
             return
-        queued, values = self._queued(self._roots_with_room())
+        if not self._sought():
+            return
+        queued, values = self._queued(self.room.roots(_AT_MOST))
         for prompt in self.ctx.journal.prompts(queued, [*values, free]):
             source = self.ctx.journal.source(prompt.source_id)
             if source.missing_since is not None or not prompt.current:
@@ -151,34 +144,44 @@ class Sending:
                 continue
             workspace = self.ctx.workspace(source.root)
             if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):
-                self._arm_prompt(self.ctx.journal.prompt(prompt.id), source, ready, workspace)
+                self._arm_prompt(self.ctx.journal.prompt(prompt.id), ready, workspace)
 
-    def _arm_prompt(self, prompt: Prompt, source: Source, ready: Ready, workspace: str) -> None:
+    def _sought(self) -> bool:
+        """Look in the account for what may be there already, before anything is sent, so that what is new after all is
+        counted for `hold_above` together; true when all was looked for.
+        """
+        roots = [root for root in self.ctx.walked if root in self.ctx.watches]
+        old = f"(SELECT root FROM sources WHERE id = source_id AND adoptable > 0) IN ({','.join('?' * len(roots))})"
+        rows = self.ctx.journal.prompts(
+            f"state = 'queued' AND sought = 0 AND armed_at IS NULL AND {old} LIMIT ?",
+            [*roots, _SOUGHT_AT_ONCE],
+        )
+        for prompt in rows:
+            source = self.ctx.journal.source(prompt.source_id)
+            workspace = self.ctx.workspace(source.root)
+            if not self.reconciling.surveyed("prompt", workspace):
+                return False
+            ready = self.prompting.evaluate(prompt)
+            if ready is None:
+                continue
+            fixed = self._fixed(ready, workspace)
+            own_seed = ready.params.get("seed") is not None
+            if not self.reconciling.adopt_prompt(prompt, source, fixed, own_seed=own_seed):
+                self.ctx.journal.change("prompts", prompt.id, sought=True)
+        if rows:
+            self.prompting.queued_anew()
+        return not rows
+
+    def _fixed(self, ready: Ready, workspace: str) -> dict[str, Any]:
+        """The columns of a request as it will be sent, whatever happens to it."""
+        seed = ready.params.get("seed")
+        drawn = self.ctx.chance.randrange(SEEDS) if seed is None else seed
+        return ready.columns(workspace, seed=drawn, watermark=self.ctx.journal.mark("prompt", workspace))
+
+    def _arm_prompt(self, prompt: Prompt, ready: Ready, workspace: str) -> None:
         """A request that was sent before goes out as it was, seed and all; a new one is fixed here."""
         journal = self.ctx.journal
-        if prompt.armed_at is None:
-            seed = ready.params.get("seed")
-            params = {**ready.params, "seed": self.ctx.chance.randrange(SEEDS) if seed is None else seed}
-            fixed: dict[str, Any] = {
-                "workspace": workspace,
-                "target": ready.target,
-                "model": ready.model,
-                "text": ready.text,
-                "params": params,
-                "files": [list(file) for file in ready.files],
-                "seed": params["seed"],
-                "num_images": ready.num_images,
-                "watermark": journal.mark("prompt", workspace),
-            }
-            if self.reconciling.adopt_prompt(prompt, source, fixed, own_seed=seed is not None):
-                return
-            if source.adoptable and not prompt.sought:
-                # Not among what the account had: new, so it counts for `hold_above` before it may go.
-                journal.change("prompts", prompt.id, sought=True)
-                self.prompting.queued_anew()
-                return
-        else:
-            fixed = {}
+        fixed = self._fixed(ready, workspace) if prompt.armed_at is None else {}
         prompt = journal.move_prompt(
             prompt,
             Event.ARMED,

@@ -184,7 +184,7 @@ def test_a_retried_order_is_not_adopted(journal, do):
     source = prompt(journal, "a.prompt", "failed").source_id
     journal.change("sources", source, adoptable=True)
     do("retry")
-    assert journal.source(source).adoptable is False
+    assert journal.source(source).adoptable == 0
 
 
 def test_retrying_a_file_that_could_not_be_read(journal, do):

@@ -7,7 +7,10 @@ from typing import Any
 
 from astria_sync.core.lifecycle import PromptState, TuneState
 
-NO_DETAILS: Mapping[str, Any] = {}
+# How far back the account is searched before something is paid (contract §1): for what is older than the state, which may be
+# new beside old folders, all of it; for what is older than this run, what this state has not seen yet (it may be a copy).
+OLDER_THAN_STATE = 2
+OLDER_THAN_RUN = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +27,7 @@ class Source:
     content: str
     is_image_folder: bool
     pictures: int
-    adoptable: bool
+    adoptable: int  # OLDER_THAN_STATE, OLDER_THAN_RUN, or 0
     problem: str
     settings: Mapping[str, Any]
     note: str
