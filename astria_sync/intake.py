@@ -138,7 +138,7 @@ class Intake:
         if folder.stamp or folder.tune_stamp:
             yield (
                 (root, folder.path, "folder"),
-                f"{folder.stamp}|{self.files.stamp(root, folder.path)}",
+                folder.settled_stamp(self.files.stamp(root, folder.path)),
                 folder,
             )
         for prompt in folder.prompts:

@@ -1,9 +1,9 @@
 """The walk: what lies in a watched root right now, as sightings. Reads directories and stats files, opens nothing."""
 
+import dataclasses
 import errno
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import Final
 import pathspec
 
 from astria_sync.core.model import FileSight, FolderSight, Look
+from astria_sync.transient import is_half, is_left_alone
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 PROMPT: Final = ".prompt"
@@ -21,18 +22,6 @@ ERROR_SUFFIX: Final = ".prompt.error.txt"
 TUNE_ERROR: Final = "tune.error.txt"
 EMPTY: Final = "{root} shows none of what was in it; is it mounted?"
 
-# What systems and programs leave while they work. Hidden names are left alone before this is asked.
-_TRANSIENT: Final = re.compile(
-    r"""(?xi) ^ (?:
-        .* \. (?: part | partial | crdownload | tmp | temp | download | opdownload | filepart | swp | swx | !ut | !qb ) |
-        .* ~ | ~\$ .* | \#.*\# | 4913 |
-        Thumbs\.db | ehthumbs\.db | desktop\.ini | \$RECYCLE\.BIN | System\ Volume\ Information | lost\+found |
-        __MACOSX | @eaDir | \#recycle
-    ) $"""
-)
-# rsync writes `.name.XXXXXX` (hidden); scp, wget and some editors append to the whole name: `a.jpg.Xy12Zz` has no picture's
-# suffix, so it needs no rule.
-
 
 def _is_utf8(name: str) -> bool:
     try:
@@ -40,11 +29,6 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def is_left_alone(name: str) -> bool:
-    """Whether nobody means this file or folder to be sent: hidden, or left by a program while it works."""
-    return name.startswith(".") or _TRANSIENT.match(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +118,7 @@ class _Walk:
         self.real = os.path.realpath(root.path)
         self.outputs = [os.path.realpath(output) for output in root.outputs]
         self.unreadable: dict[str, str] = {}
+        self.moving: list[tuple[str, os.stat_result]] = []
         self.been: set[tuple[int, int]] = set()
 
     def enters(self, scope: str) -> bool:
@@ -169,7 +154,8 @@ class _Walk:
             except OSError as error:
                 self.unreadable[path] = error.strerror or str(error)
                 continue
-            yield _sight(path, info, files)
+            yield dataclasses.replace(_sight(path, info, files), moving=stamp_of(self.moving))
+            self.moving.clear()
             if recursive:
                 todo += reversed(below)
 
@@ -183,6 +169,8 @@ class _Walk:
         """Put one entry among the directories below or the files that concern us, or leave it alone."""
         name = entry.name
         if is_left_alone(name):
+            if is_half(name) and entry.is_file(follow_symlinks=False):
+                self.moving.append((name, entry.stat(follow_symlinks=False)))
             return
         full = name if path == "." else f"{path}/{name}"
         try:

@@ -36,7 +36,7 @@ class Tuning:
     def take_folder(self, source: Source, sight: FolderSight) -> None:
         """A folder stands still: read its tune.toml, then its pictures unless they are the ones read before."""
         source = self.intake.who_is_here(source, sight)
-        stamp = f"{sight.stamp}|{self.files.stamp(source.root, source.path)}"
+        stamp = sight.settled_stamp(self.files.stamp(source.root, source.path))
         try:
             settings = self.files.merged(source.root, source.path)
             problems: tuple[str, ...] = ()

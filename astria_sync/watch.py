@@ -22,7 +22,8 @@ from watchdog.observers.api import BaseObserver, EventQueue, ObservedWatch
 from watchdog.observers.inotify import InotifyEmitter
 
 from astria_sync.core.model import Hint
-from astria_sync.scan import ERROR_SUFFIX, TUNE_ERROR, is_left_alone
+from astria_sync.scan import ERROR_SUFFIX, TUNE_ERROR
+from astria_sync.transient import is_left_alone
 
 log = logging.getLogger("astria_sync")
 _SETTINGS: Final = Path("/proc/sys/fs/inotify")

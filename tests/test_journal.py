@@ -264,7 +264,7 @@ def test_values_come_back_as_they_were(journal):
     """Tables, lists, truths and states are the same after a round through SQLite."""
     source = add_source(journal, settings={"b": [1, {"ä": None}]}, adoptable=True)
     assert journal.source(source).settings == {"b": [1, {"ä": None}]}
-    assert journal.source(source).adoptable is True
+    assert journal.source(source).adoptable == 1
     prompt = add_prompt(
         journal, source, variant={"dress": "red"}, files=[["input_image", "/a"]], approved=True
     )

@@ -175,6 +175,11 @@ class FolderSight:
     has_urls: bool
     tune_stamp: str  # of tune.toml; "" if there is none
     prompts: tuple[FileSight, ...] = ()
+    moving: str = ""  # stamp of what is not sent and yet tells that more is coming: a download under way
+
+    def settled_stamp(self, tune_files: str) -> str:
+        """What must stand still before the folder is taken up; the part up to the first "|" is of what is sent."""
+        return f"{self.stamp}|{tune_files}" + (f"|{self.moving}" if self.moving else "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

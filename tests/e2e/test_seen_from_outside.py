@@ -38,3 +38,27 @@ def test_inputs_alone_are_no_broken_folder(studio):
     studio.run_once()
     assert studio.error("a.prompt")
     assert studio.error(".") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["b.jpg.part", "b.jpg.crdownload", ".b.jpg.aB3xYz", "Unconfirmed 1.crdownload"]
+)
+def test_a_download_under_way_holds_its_folder_back(studio, name):
+    """A folder is not taken up while a picture of it is still coming under another name, and goes whole when it is there."""
+    studio.tables["timing"]["settle_seconds"] = 0.5
+    studio.picture("jane/a.jpg")
+    part = studio.write(f"jane/{name}", b"half")
+    with studio.daemon() as daemon:
+        for length in range(8):
+            part.write_bytes(b"half" * (length + 2))
+            daemon.look()
+            end = daemon.clock.now() + 0.1
+            while daemon.clock.now() < end:
+                daemon.turn()
+        assert studio.made() == (0, 0)
+        part.unlink()
+        studio.picture("jane/b.jpg")
+        daemon.look()
+        daemon.until(lambda: daemon.journal.tunes("state = 'ready'"))
+    (sent,) = studio.posts()
+    assert [file.filename for file in sent.files] == ["a.jpg", "b.jpg"]
