@@ -48,10 +48,11 @@ def rails(fields):
 @given(OBJECTS)
 @example({"id": 1, "cost_mc": math.inf, "created_at": "0001-01-01T00:00:00"})
 @example({"id": 10**400})
+@example({"id": 0})
 def test_any_object_is_read(body):
     """Whatever fields an object has, of whatever type, it is read, or has no id."""
     tune, prompt = wire.read_tune(body), wire.read_prompt(body)
-    assert (tune is None) == (prompt is None) == (wire.as_int(body.get("id")) is None)
+    assert (tune is None) == (prompt is None) == (wire.as_id(body.get("id")) is None)
     if tune is None or prompt is None:
         return
     assert tune.id == prompt.id
