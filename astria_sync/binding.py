@@ -6,7 +6,7 @@ from typing import Any
 
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
-from astria_sync.core.model import Prompt, Tune
+from astria_sync.core.model import Prompt, Tune, kind_of
 from astria_sync.core.pace import next_delay, typical
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 from astria_sync.fetching import Fetching
@@ -38,7 +38,7 @@ class Binding:
         return moved
 
     def _name(self, row: Tune | Prompt) -> tuple[str, str]:
-        return type(row).__name__.lower(), self.ctx.journal.source(row.source_id).path
+        return kind_of(row), self.ctx.journal.source(row.source_id).path
 
     def owner(self, kind: str, remote_id: int) -> int | None:
         """The row that has this id."""
@@ -89,7 +89,7 @@ class Binding:
     def progress(self, row: Tune | Prompt, remote: RemoteTune | RemotePrompt) -> None:
         """Astria shows it: note what is new."""
         if row.absent:
-            self.ctx.journal.change(f"{type(row).__name__.lower()}s", row.id, absent=0)
+            self.ctx.journal.change(f"{kind_of(row)}s", row.id, absent=0)
         if isinstance(row, Tune) and isinstance(remote, RemoteTune):
             self._tune_progress(row, remote)
         elif isinstance(row, Prompt) and isinstance(remote, RemotePrompt):
@@ -121,7 +121,7 @@ class Binding:
 
     def ask_again_later(self, row: Tune | Prompt) -> None:
         """Set when a row under way is asked for next: rarely while it cannot be done yet (core/pace.py)."""
-        kind = type(row).__name__.lower()
+        kind = kind_of(row)
         age = max(0.0, self.ctx.wall - (row.bound_at or self.ctx.wall))
         delay = next_delay(age, self._typical(row), self.ctx.settings.timing.poll_seconds)
         self.ctx.journal.change(f"{kind}s", row.id, next_at=self.ctx.now + delay)

@@ -13,7 +13,7 @@ from astria_sync.binding import Binding
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
-from astria_sync.core.model import Prompt, Tune
+from astria_sync.core.model import Prompt, Tune, kind_of
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
 from astria_sync.core.wire import RemoteTune, form, read_prompt, read_tune
 from astria_sync.doors import Doors
@@ -130,13 +130,13 @@ class Following:
     def _absent(self, row: Tune | Prompt) -> int:
         """It was not where it should be: a list that lags, or it is gone. Asked for alone if that goes on."""
         times = row.absent + 1
-        self.ctx.journal.change(f"{type(row).__name__.lower()}s", row.id, absent=times)
+        self.ctx.journal.change(f"{kind_of(row)}s", row.id, absent=times)
         if times > 1 and self.ctx.free(work.Lane.REQUESTS) and self.ctx.gates.reads:
             self._ask(row)
         return times
 
     def _ask(self, row: Tune | Prompt) -> None:
-        kind = type(row).__name__.lower()
+        kind = kind_of(row)
         if row.remote_id is not None:
             piece = work.FetchOne(kind=kind, row_id=row.id, workspace=row.workspace, remote_id=row.remote_id)
             self.ctx.start(("fetch", kind, row.id), piece)
@@ -190,7 +190,7 @@ class Following:
     def _not_told(self, row: Tune | Prompt, verdict: Verdict, result: Answer | NoAnswer) -> None:
         """Nothing came of it: not again at once."""
         later = self.ctx.now + self.ctx.backoff(1)
-        self.ctx.journal.change(f"{type(row).__name__.lower()}s", row.id, next_at=max(row.next_at, later))
+        self.ctx.journal.change(f"{kind_of(row)}s", row.id, next_at=max(row.next_at, later))
         self.doors.close_for(verdict, result)
 
     def is_refusal(self, row: Tune | Prompt, verdict: Verdict, answer: Answer) -> bool:
@@ -211,7 +211,7 @@ class Following:
                 row, Event.EXPIRED, reason="Astria has deleted the tune at the end of its 30 days"
             )
         elif row.absent + 1 < _GONE_AFTER:
-            self.ctx.journal.change(f"{type(row).__name__.lower()}s", row.id, absent=row.absent + 1)
+            self.ctx.journal.change(f"{kind_of(row)}s", row.id, absent=row.absent + 1)
         elif isinstance(row, Prompt) and row.state is PromptState.DOWNLOADING:
             self.fetching.gone(row)
         elif row.state in {TuneState.TRAINING, PromptState.GENERATING}:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
-from astria_sync.core.model import Prompt, Source, Tune
+from astria_sync.core.model import Prompt, Source, Tune, kind_of
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, created_id, judge_create, message, the_object
 from astria_sync.core.wire import form, read_prompt, read_tune
 from astria_sync.doors import Doors, why
@@ -225,7 +225,7 @@ class Sending:
     def _created(self, row: Tune | Prompt, answer: Answer) -> None:
         self.doors.seen_open()
         remote_id = created_id(answer.body) or 0
-        kind = "tune" if isinstance(row, Tune) else "prompt"
+        kind = kind_of(row)
         body = the_object(answer.body) or {}
         known = self.following.binding.owner(kind, remote_id) is not None
         if known or (remote_id <= (row.watermark or 0) and not _has_our_seed(row, body)):

@@ -133,6 +133,11 @@ class Prompt:
     updated_at: float
 
 
+def kind_of(row: Tune | Prompt) -> str:
+    """What the row is an order for, "tune" or "prompt"; its table is named by the plural."""
+    return "tune" if isinstance(row, Tune) else "prompt"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
     """One picture of a prompt: where it comes from and where it lies."""
