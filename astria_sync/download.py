@@ -1,12 +1,10 @@
 """Pictures to disk. This client does not know the token: pictures lie on other hosts, which must not get it.
 
 A file under its final name is always whole: hidden temporary name in the same folder, length and structure checked, fsync,
-rename without replacing, fsync of the folder.
+rename without replacing, fsync of the folder (disk.py).
 """
 
-import errno
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +16,7 @@ from astria_sync import media, picturehosts
 from astria_sync.api import USER_AGENT
 from astria_sync.core.naming import temporary_name
 from astria_sync.core.work import Download, NotSaved, Saved
+from astria_sync.disk import Disk
 
 _REDIRECTS: Final = 5
 _CHUNK: Final = 256 * 1024
@@ -42,8 +41,10 @@ class Downloader:
         connections: int,
         plain_http: bool,
         transport: httpx.BaseTransport | None = None,
+        disk: Disk | None = None,
     ) -> None:
         """`plain_http`: http addresses are allowed, which they are only if `base_url` itself is one on loopback."""
+        self._disk = disk or Disk()
         self._hosts = picturehosts.from_environment(local=plain_http)
         self._client = httpx.Client(
             timeout=timeout,
@@ -62,7 +63,7 @@ class Downloader:
         """Download one picture, going on where a former attempt stopped if the server still has the same one."""
         part = work.folder / temporary_name(work.stem)
         try:
-            work.folder.mkdir(parents=True, exist_ok=True)
+            self._disk.make_folder(work.folder)
             return self._fetch(work, part)
         except Refused as refusal:
             return refusal.result
@@ -74,20 +75,20 @@ class Downloader:
             return NotSaved(why=f"its address is none ({error})", expired=True)
         except OSError as error:
             with suppress(OSError):
-                part.unlink()
+                self._disk.remove(part)
             return NotSaved(
                 why=f"{error.filename or work.folder} cannot be written ({error.strerror})", local=True
             )
 
     def _fetch(self, work: Download, part: Path) -> Saved | NotSaved:
-        have = part.stat().st_size if work.resume_etag and part.exists() else 0
+        have = self._disk.size(part) if work.resume_etag else 0
         headers = {"Range": f"bytes={have}-", "If-Range": work.resume_etag} if have else {}
         with self._get(work.url, headers) as response:
             start = self._start(response, have, work.resume_etag)
             etag = _strong_etag(response) or (work.resume_etag if start else "")
             total = _length(response, start)
             digest = hashlib.sha256()
-            with open(part, "r+b" if start else "wb") as file:
+            with self._disk.open(part, "r+b" if start else "wb") as file:
                 _hash_start(file, digest, start)
                 file.truncate()
                 try:
@@ -96,8 +97,7 @@ class Downloader:
                     return NotSaved(why=str(error) or type(error).__name__, etag=etag)
                 if total is not None and size != total:
                     return NotSaved(why=f"the connection ended after {size:,} of {total:,} bytes", etag=etag)
-                file.flush()
-                os.fsync(file.fileno())
+                self._disk.sync(file)
         return self._publish(work, part, size, digest.hexdigest())
 
     @contextmanager
@@ -137,21 +137,22 @@ class Downloader:
             f"its host answered {status}", expired=status in {400, 401, 403, 404, 410}, etag=resume_etag
         )
 
-    @staticmethod
-    def _publish(work: Download, part: Path, size: int, sha256: str) -> Saved | NotSaved:
-        with open(part, "rb") as file:
+    def _publish(self, work: Download, part: Path, size: int, sha256: str) -> Saved | NotSaved:
+        with self._disk.open(part, "rb") as file:
             kind = media.sniff(file.read(64))
             file.seek(0)
             problem = media.complete(file, size) if kind else "is no picture or video"
         if kind is None or problem:
-            part.unlink()
+            self._disk.remove(part)
             return NotSaved(why=f"what came {problem}")
         final = part.with_name(work.stem + kind.extension)
-        if not _rename_without_replacing(part, final):
+        if not self._disk.publish(part, final):
             if final.stat().st_size != size or _sha256(final) != sha256:
                 return NotSaved(why=f"another file lies at {final}; move it away", local=True)
-            part.unlink()
-        sync_folder(final.parent)
+            self._disk.remove(part)
+            self._disk.sync_folder(
+                final.parent
+            )  # whoever gave it its name may have died before that was durable
         return Saved(file=final.name, size=size, sha256=sha256)
 
 
@@ -182,49 +183,6 @@ def _copy(response: httpx.Response, file: IO[bytes], digest: Any, size: int) -> 
         file.write(chunk)
         digest.update(chunk)
     return size
-
-
-def _rename_without_replacing(part: Path, final: Path) -> bool:
-    """Give the file its final name unless that is taken; false if it is."""
-    try:
-        os.link(part, final)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
-            raise
-        if final.exists():  # a file system without hard links (FAT, some network shares)
-            return False
-        part.rename(final)
-        return True
-    part.unlink()
-    return True
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file of our own so that a reader, or a power cut, finds the old or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(temporary_name(path.name))
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with suppress(OSError):
-            part.unlink()
-        raise
-    sync_folder(path.parent)
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from astria_sync import structure
 
@@ -64,7 +64,7 @@ def _by_brand(head: bytes) -> Kind:
     return HEIC if head[8:12] in _HEIC_BRANDS else MP4
 
 
-def complete(file: BinaryIO, size: int) -> str | None:
+def complete(file: IO[bytes], size: int) -> str | None:
     """None if `file`, read from its start, is a whole picture or video of `size` bytes; else a clause why not."""
     file.seek(0)
     kind = sniff(file.read(HEAD_BYTES))
@@ -90,7 +90,7 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # opening a FIFO would wait for a writer
 
 
-def _check_picture(file: BinaryIO, size: int, suffix: str) -> str | None:
+def _check_picture(file: IO[bytes], size: int, suffix: str) -> str | None:
     if size == 0:
         return "is empty"
     head = file.read(HEAD_BYTES)
@@ -108,12 +108,12 @@ def _check_picture(file: BinaryIO, size: int, suffix: str) -> str | None:
     return trouble
 
 
-def _undecodable(file: BinaryIO, kind: Kind) -> str | None:
+def _undecodable(file: IO[bytes], kind: Kind) -> str | None:
     # Pillow's classes rather than Image.open: no search through formats, and no warning about large pictures,
     # which have a limit of our own. Imported here, because most commands check nothing.
     from PIL import ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-    openers: dict[Kind, Callable[[BinaryIO], ImageFile.ImageFile]] = {
+    openers: dict[Kind, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
         JPEG: JpegImagePlugin.JpegImageFile,
         PNG: PngImagePlugin.PngImageFile,
         WEBP: WebPImagePlugin.WebPImageFile,

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,7 +18,8 @@ from astria_sync.context import Context, roots_of
 from astria_sync.control import ControlServer
 from astria_sync.core import gates
 from astria_sync.core.model import Stop, Tick
-from astria_sync.download import Downloader, write_whole
+from astria_sync.disk import Disk
+from astria_sync.download import Downloader
 from astria_sync.engine import Engine
 from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised
 from astria_sync.journal import Journal, open_journal
@@ -37,12 +38,6 @@ log = logging.getLogger("astria_sync")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DISK_THREADS: Final = 2
 _POLLED_RESCAN: Final = 30.0  # seconds between full looks at a root that reports no changes
-
-
-def remove_file(path: Path) -> None:
-    """Remove an error file of ours if it is there."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        path.unlink()
 
 
 @contextmanager
@@ -132,12 +127,17 @@ class Service:
             plain_http=_is_local(settings),
         )
         stack.callback(downloader.close)
-        tasks = Tasks(api=api, downloader=downloader, roots=roots_of(settings), clock=clock)
+        disk = Disk()
+        tasks = Tasks(api=api, downloader=downloader, roots=roots_of(settings), clock=clock, disk=disk)
         threads = limits.uploads + limits.requests + limits.downloads + _DISK_THREADS
         pool = Workers(tasks, lambda outcome: engine.inbox.put(outcome), threads=threads)
         stack.callback(pool.close, wait=False)
         ctx = Context(
-            journal=journal, clock=clock, settings=settings, write_file=write_whole, remove_file=remove_file
+            journal=journal,
+            clock=clock,
+            settings=settings,
+            write_file=disk.write_whole,
+            remove_file=disk.remove,
         )
         engine = self._engine = Engine(ctx, pool, on_tick=self._on_tick)
         self._edges(stack, engine)

@@ -7,7 +7,7 @@ where the structure goes on. Bytes after a picture's end are left alone: phones 
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import IO
 
 _BLOCK = 1 << 20
 # In entropy-coded data FF 00 is a byte of data and FF D0…D7 are restarts; FF FF is filling before a marker.
@@ -26,7 +26,7 @@ class Short(Exception):  # noqa: N818  # no error of anybody's: it only ends the
 class Stream:
     """A file read once from its start to its end."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: IO[bytes], size: int) -> None:
         self.size = size
         self._file = file
         self._buffer = b""
@@ -184,7 +184,7 @@ def _broken(stream: Stream) -> str:
     return f"is damaged near byte {stream.position:,}"
 
 
-def walk(walker: Callable[[Stream], str | None], file: BinaryIO, size: int) -> str | None:
+def walk(walker: Callable[[Stream], str | None], file: IO[bytes], size: int) -> str | None:
     """Run a walker over the whole of a file that should have `size` bytes."""
     stream = Stream(file, size)
     try:

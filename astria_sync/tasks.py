@@ -19,7 +19,8 @@ from astria_sync.core.model import Look
 from astria_sync.core.pace import PAGE, next_cursor
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read
 from astria_sync.core.wire import RemotePrompt, RemoteTune, read_prompt, read_tune
-from astria_sync.download import Downloader, write_whole
+from astria_sync.disk import Disk
+from astria_sync.download import Downloader
 from astria_sync.errors import FileProblem
 
 _LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
@@ -30,10 +31,17 @@ class Tasks:
     """Carries out work. Built once by service.py, used by all threads."""
 
     def __init__(
-        self, *, api: Api, downloader: Downloader, roots: Mapping[str, scan.Root], clock: Clock | None = None
+        self,
+        *,
+        api: Api,
+        downloader: Downloader,
+        roots: Mapping[str, scan.Root],
+        clock: Clock | None = None,
+        disk: Disk | None = None,
     ) -> None:
         """`roots` by path, to walk them by their own rules."""
         self._clock = clock or SystemClock()
+        self._disk = disk or Disk()
         self._api = api
         self._downloader = downloader
         self._roots = roots
@@ -140,10 +148,9 @@ class Tasks:
                 return work.Pages(objects=tuple(objects), head=head)
             cursor = page[-1].id
 
-    @staticmethod
-    def _write_sidecar(piece: work.WriteSidecar) -> None:
+    def _write_sidecar(self, piece: work.WriteSidecar) -> None:
         text = json.dumps(piece.data, ensure_ascii=False, indent=2)
-        write_whole(piece.path, (text + "\n").encode())
+        self._disk.write_whole(piece.path, (text + "\n").encode())
 
 
 def walk(root: scan.Root, piece: work.Walk, clock: Clock) -> tuple[Look, ...]:

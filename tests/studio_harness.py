@@ -19,7 +19,8 @@ from astria_sync.clock import SystemClock
 from astria_sync.context import Context, roots_of
 from astria_sync.core import work
 from astria_sync.core.model import Command, Hint, Tick
-from astria_sync.download import Downloader, write_whole
+from astria_sync.disk import Disk
+from astria_sync.download import Downloader
 from astria_sync.engine import Engine
 from astria_sync.journal import open_journal
 from astria_sync.loop import Loop
@@ -88,8 +89,8 @@ class Daemon:
             journal=self.journal,
             clock=self.clock,
             settings=settings,
-            write_file=write_whole,
-            remove_file=lambda path: Path(path).unlink(missing_ok=True),
+            write_file=Disk().write_whole,
+            remove_file=Disk().remove,
             **({"chance": chance} if chance else {}),
         )
         self.engine = Engine(ctx, pool)
