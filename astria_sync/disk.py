@@ -33,6 +33,11 @@ class Disk:
         except FileNotFoundError:
             return 0
 
+    def begin(self, part: Path) -> IO[bytes]:
+        """A new file. Never the old one made empty: after a crash in `publish` it is the finished one as well."""
+        self.remove(part)
+        return self.open(part, "wb")
+
     def open(self, path: Path, mode: str) -> IO[bytes]:
         """Open a file of ours, in a binary mode."""
         return open(path, mode)
@@ -82,7 +87,7 @@ class Disk:
         self.make_folder(path.parent)
         part = path.with_name(temporary_name(path.name))
         try:
-            with self.open(part, "wb") as file:
+            with self.begin(part) as file:
                 file.write(data)
                 self.sync(file)
             self.replace(part, path)

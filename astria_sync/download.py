@@ -88,7 +88,7 @@ class Downloader:
             etag = _strong_etag(response) or (work.resume_etag if start else "")
             total = _length(response, start)
             digest = hashlib.sha256()
-            with self._disk.open(part, "r+b" if start else "wb") as file:
+            with self._disk.open(part, "r+b") if start else self._disk.begin(part) as file:
                 _hash_start(file, digest, start)
                 file.truncate()
                 try:

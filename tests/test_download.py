@@ -224,6 +224,21 @@ def test_a_part_without_an_etag_is_no_start(fetch, out):
     assert "Range" not in cdn.asked[0].headers
 
 
+def test_a_part_that_has_its_final_name_already(fetch, out):
+    """After a crash between the two steps of publishing the part is the finished file too: it is not written to."""
+    out.mkdir()
+    final = out / "walk-5-1.jpg"
+    final.write_bytes(JPEG)
+    os.link(final, out / PART)
+    cdn = Cdn()
+    cdn.cut = 2000
+    assert isinstance(fetch(cdn), NotSaved)
+    assert final.read_bytes() == JPEG
+    cdn.cut = None
+    assert isinstance(fetch(cdn), Saved)
+    assert files(out) == {"walk-5-1.jpg": JPEG}
+
+
 def test_an_etag_without_a_part(fetch):
     """If the part is gone the picture is asked for as a whole."""
     assert isinstance(fetch(cdn := Cdn(), etag='"one"'), Saved)
