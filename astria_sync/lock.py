@@ -230,7 +230,8 @@ def _sayable(path: Path | str) -> str:
 
 
 def _publish(path: Path, record: Holder) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # One name for all: only the holder of the lock writes, and what a killed one left behind goes with it.
+    temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -90,6 +90,19 @@ def test_a_killed_daemon_holds_nothing(state: Path, other: Callable[..., subproc
     second.release()
 
 
+def test_what_a_killed_daemon_was_writing_goes(
+    state: Path, other: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the record had its name: the hidden file is the next holder's to use, and none piles up."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            StateLock(state).acquire()
+    assert any(file.name.endswith(".tmp") for file in state.parent.iterdir())
+    other(state).communicate()
+    assert [file.name for file in state.parent.iterdir()] == ["state.db.lock"]
+
+
 def test_its_files_are_private_and_the_record_goes(state: Path) -> None:
     """Lock and record are for their owner's eyes; after the release the record is gone."""
     held = StateLock(state, command="astria-sync run", wall=lambda: 1234.5)
