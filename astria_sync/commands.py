@@ -4,6 +4,7 @@ A running daemon carries them out in its own thread (they come over the control 
 the daemon's lock and does the same.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
-from astria_sync.core.model import Prompt, Source
+from astria_sync.core.model import Prompt, Source, Tune
 from astria_sync.errors import UsageError
 from astria_sync.journal import Journal
 from astria_sync.stale import FAILED_PROMPTS
@@ -105,13 +106,16 @@ class Commands:
         if source.missing_since is not None:  # there is nothing to make a tune of
             return count
         for tune in self.journal.tunes("source_id = ? AND state = 'failed' AND current = 1", [source.id]):
-            forgotten = {"armed_at": None, "remote_id": None, "bound_at": None, "watermark": None}
+            count += 1
+            if tune.remote_id is not None:
+                self._new_tune(source, tune, _AGAIN)
+                continue
+            forgotten = {"armed_at": None, "watermark": None}
             self.journal.move_tune(
                 tune, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, **forgotten
             )
             adoptable = source.adoptable if tune.armed_at is None else 0
             self.journal.change("sources", source.id, stamp="", adoptable=adoptable)
-            count += 1
         if source.problem:
             self.journal.change("sources", source.id, stamp="")
         return count or bool(source.problem)
@@ -122,15 +126,18 @@ class Commands:
             for image in late:
                 self.journal.change("images", image.id, next_at=0, attempt=0)
             return bool(late)
-        if prompt.state is PromptState.DELETED and source.missing_since is None:
+        if source.missing_since is not None:
+            return False
+        if prompt.state is PromptState.DELETED or prompt.remote_id is not None:
+            # Astria could not make it, or lost it before its pictures were here: it stays on record, and is asked for anew.
             lost = self.journal.prompts(f"id = ? AND id IN ({FAILED_PROMPTS} AND o.id = ?)", [prompt.id] * 2)
-            for one in lost:  # Astria lost it before its pictures were here
+            for one in lost:
                 self._once_more(one)
             return bool(lost)
-        if prompt.state is not PromptState.FAILED or source.missing_since is not None:
+        if prompt.state is not PromptState.FAILED:
             return False
-        # What Astria could not make is asked for anew, with a seed of its own; what it refused was never made.
-        forgotten = {"remote_id": None, "armed_at": None, "bound_at": None, "watermark": None, "seed": None}
+        # What it refused was never made: the same row goes again.
+        forgotten = {"armed_at": None, "watermark": None, "seed": None}
         if not prompt.fingerprint:  # the file itself could not be read: it is taken up again
             self.journal.change("sources", source.id, stamp="")
             return True
@@ -151,6 +158,10 @@ class Commands:
         for source in self._sources(paths):
             if source.kind != "prompt" or source.missing_since is not None:
                 continue
+            if _has_changed(source):
+                raise UsageError(
+                    f"{source.path} has changed since it was last read; what it asks for now is ordered by itself."
+                )
             newest = self.journal.value(
                 "SELECT script FROM prompts WHERE source_id = ? ORDER BY id DESC", [source.id]
             )
@@ -209,19 +220,23 @@ class Commands:
                 raise UsageError(
                     f"{path} uses tune {named} by `id` in tune.toml; take that out to make a new one."
                 )
-            self.journal.change("tunes", tune.id, current=False)
-            row = self.journal.add(
-                "tunes",
-                source_id=folders[0].id,
-                state=TuneState.SETTLING,
-                reason="a new tune was asked for",
-                created_at=self.wall,
-                updated_at=self.wall,
-            )
-            self.journal.record(self.wall, "tune", row, folders[0].id, "retrain")
-            self.journal.change("sources", folders[0].id, stamp="", adoptable=0)
+            self._new_tune(folders[0], tune, "a new tune was asked for")
             count += 1
         return {"count": count, "message": f"{_things(count, 'new tune')} ordered."}
+
+    def _new_tune(self, source: Source, old: Tune, reason: str) -> None:
+        """Another tune of the folder, of its pictures as they are; the old one stays on record."""
+        self.journal.change("tunes", old.id, current=False)
+        row = self.journal.add(
+            "tunes",
+            source_id=source.id,
+            state=TuneState.SETTLING,
+            reason=reason,
+            created_at=self.wall,
+            updated_at=self.wall,
+        )
+        self.journal.record(self.wall, "tune", row, source.id, "retrain")
+        self.journal.change("sources", source.id, stamp="", adoptable=0)
 
     def _approve(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Let go what is held back."""
@@ -254,6 +269,15 @@ class Commands:
             self.journal.record(self.wall, "daemon", None, None, "paused" if paused else "resumed")
         message = "Paused: nothing new is sent; downloads go on." if paused else "Resumed."
         return {"count": int(before != paused), "message": message}
+
+
+def _has_changed(source: Source) -> bool:
+    """Whether the file asks for something that was not read yet: one more of the version before is not what is meant."""
+    try:
+        with source.location.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() != source.content
+    except OSError:
+        return False  # it is gone, or a moment ago was
 
 
 def _glob(path: str) -> str:

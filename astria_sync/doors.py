@@ -1,7 +1,8 @@
 """What closes and opens the doors (core/gates.py): results that speak of the network, the token, the balance, the pace."""
 
-from dataclasses import dataclass
-from typing import Final
+import math
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from astria_sync.context import Context
 from astria_sync.core import gates, work
@@ -9,12 +10,16 @@ from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, messag
 
 _BREATH: Final = 1.0  # seconds at least, also where Retry-After says 0 or a time that is past on our clock
 
+_JUST: Final = 30.0  # seconds after a 402 in which nobody tops up
+_BALANCE_THEN: Final = "balance_at_402"
+
 
 @dataclass(kw_only=True)
 class Doors:
     """Closes doors for what results tell of, and knocks until they open."""
 
     ctx: Context
+    _refused_at: float = field(default=-math.inf, init=False)  # when Astria last said 402
 
     def plan(self) -> None:
         """Knock where it is time to."""
@@ -45,6 +50,9 @@ class Doors:
                 f"Astria does not accept the token ({message(result)}); put a valid one in its place.",
             )
         elif verdict is Verdict.NO_BALANCE and isinstance(result, Answer):
+            if gates.BALANCE not in self.ctx.gates.closed:
+                self._refused_at = self.ctx.now
+                self.ctx.journal.put(_BALANCE_THEN, None)
             self.ctx.close_gate(
                 gates.BALANCE,
                 f"Astria: {message(result)} - top up the balance; prompts rest until it is there, or until "
@@ -68,15 +76,22 @@ class Doors:
         self.ctx.open_gate(gates.NETWORK, gates.AUTH)
         balance = (the_object(result.body) or {}).get("usd_balance_mc")
         if gates.BALANCE in self.ctx.gates.closed:
-            before = self.ctx.journal.get("balance_at_402")
-            if isinstance(balance, int) and before is not None and balance > max(before, 0):
-                self.ctx.open_gate(gates.BALANCE)
-                self.ctx.journal.put("balance_at_402", None)
-            else:
-                self.ctx.journal.put("balance_at_402", balance if before is None else before)
-                self.ctx.close_gate(gates.BALANCE, self.ctx.gates.closed[gates.BALANCE].reason)
+            self._balance_told(balance)
         if isinstance(balance, int):
             self.ctx.journal.put("balance_mc", balance)
+
+    def _balance_told(self, balance: Any) -> None:
+        """Has it risen since the 402? If it was not asked for just after that (an outage, a crash), somebody may have topped it
+        up in between: then one request tries, which costs nothing if it is refused again.
+        """
+        before = self.ctx.journal.get(_BALANCE_THEN)
+        if before is None and self.ctx.now - self._refused_at > _JUST:
+            before = 0
+        if isinstance(balance, int) and before is not None and balance > max(before, 0):
+            self.ctx.open_gate(gates.BALANCE)
+            return
+        self.ctx.journal.put(_BALANCE_THEN, balance if before is None else before)
+        self.ctx.close_gate(gates.BALANCE, self.ctx.gates.closed[gates.BALANCE].reason)
 
 
 def why(result: Answer | NoAnswer) -> str:

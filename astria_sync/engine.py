@@ -200,6 +200,7 @@ class Engine:
         self._on_tick(tick)
         self.fetching.unrecorded()
         self.upkeep.plan()
+        self.notes.again()
         if tick.what == "rescan":
             self.intake.rescan()
         elif tick.what == "rescan-polled":

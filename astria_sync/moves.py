@@ -5,8 +5,10 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from astria_sync import promptfile
 from astria_sync.core.lifecycle import UNSENT_PROMPTS, UNSENT_TUNES, PromptState, TuneState
 from astria_sync.core.model import FileSight, FolderSight, Source
+from astria_sync.errors import FileProblem
 from astria_sync.journal import Journal
 
 
@@ -31,7 +33,8 @@ def elsewhere(source: Source) -> str:
 def drop_unsent(journal: Journal, source: Source) -> bool:
     """Orders of which Astria never heard go with their file; whether there were any."""
     dropped = False
-    for tune in journal.tunes("source_id = ? AND armed_at IS NULL", [source.id]):
+    # A tune that settles was never sent, or Astria never had it.
+    for tune in journal.tunes("source_id = ? AND (armed_at IS NULL OR state = 'settling')", [source.id]):
         if tune.state in UNSENT_TUNES or tune.state is TuneState.FAILED:
             journal.drop("tunes", tune.id)
             dropped = True
@@ -68,7 +71,7 @@ def renamed_here(
     """The source from elsewhere that a rename has brought to this place; None if there is none.
 
     A rename keeps the inode. Inodes are used again, so what was in it must agree as well: the stamp of what is in a folder; a
-    file's time of modification, or a content that this source has or had. Where it lay, the inode must not be any more: a
+    file's time of modification, or a content that this source has or had, or a request that it has. Where it lay, the inode must not be any more: a
     second hard link is a copy.
     """
     root, path, kind = key
@@ -86,11 +89,19 @@ def _agrees(journal: Journal, other: Source, place: Path, sight: FileSight | Fol
         return True
     try:
         with place.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+            data = file.read(promptfile.MAX_BYTES + 1)
     except OSError:
         return False
+    content = hashlib.sha256(data).hexdigest()
     versions = "SELECT 1 FROM prompts WHERE source_id = ? AND script = ?"
-    return content == other.content or journal.value(versions, [other.id, content]) is not None
+    if content == other.content or journal.value(versions, [other.id, content]) is not None:
+        return True
+    try:  # a comment was added as well: it asks for what it asked for before
+        asked = promptfile.parse(data, name=place.name).requests
+    except FileProblem:
+        return False
+    had = "SELECT 1 FROM prompts WHERE source_id = ? AND fingerprint = ?"
+    return any(journal.value(had, [other.id, one.fingerprint]) is not None for one in asked)
 
 
 def other_at_this_place(

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ class Notes:
     _last_event: int | None = field(default=None, init=False)  # None: nothing is known of what was told
     _written: set[int] = field(default_factory=set, init=False)  # sources whose file was touched in this step
     _doubtful: set[int] = field(default_factory=set, init=False)  # … in a step that was rolled back
+    _late: set[int] = field(default_factory=set, init=False)  # sources whose file could not be written
 
     def plan(self) -> None:
         """Look at the sources that something happened to since the last time; at first at all with something to tell."""
@@ -50,6 +52,14 @@ class Notes:
             self.update(source)
         self._doubtful.clear()
 
+    def again(self) -> None:
+        """Try once more where a file could not be written or removed: its disk may be full or away."""
+        late, self._late = self._late, set()
+        for source in (
+            self.ctx.journal.sources(f"id IN ({','.join('?' * len(late))})", [*late]) if late else ()
+        ):
+            self.update(source)
+
     def forget(self) -> None:
         """A step was rolled back: the files may be ahead of the rows."""
         self._last_event = None
@@ -62,8 +72,11 @@ class Notes:
         if digest == source.note and source.id not in self._doubtful:
             return
         path = error_file(source)
-        if not path.parent.is_dir():
-            return  # the folder was renamed a moment ago: writing would make it anew
+        if not os.path.lexists(source.location):
+            self._late.add(
+                source.id
+            )  # renamed a moment ago, or its disk is away: writing would make the folder anew
+            return
         try:
             if text:
                 self.ctx.write_file(path, text.encode())
@@ -71,6 +84,7 @@ class Notes:
                 self.ctx.remove_file(path)
         except OSError as error:
             log.warning("%s cannot be written (%s)", path, error.strerror)
+            self._late.add(source.id)
             return
         self._written.add(source.id)
         self.ctx.journal.change("sources", source.id, note=digest)

@@ -267,6 +267,8 @@ class Sending:
 
     def _files_changed(self, row: Tune | Prompt) -> None:
         source = self.ctx.journal.source(row.source_id)
+        if source.missing_since is not None:
+            return  # it changed by going; nobody wants it any more
         if isinstance(row, Tune):
             self.ctx.journal.move_tune(self.ctx.journal.tune(row.id), Event.CHANGED, self.ctx.wall)
             self.tuning.intake.again(source)

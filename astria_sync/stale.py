@@ -12,7 +12,7 @@ FAILED_TUNE: Final = "o.state = 'failed'"
 _MADE_ANEW: Final = "EXISTS (SELECT 1 FROM prompts n WHERE n.source_id = o.source_id AND n.fingerprint = o.fingerprint AND n.run > o.run)"
 STALE_PROMPT: Final = (
     f"(s.missing_since IS NOT NULL AND o.state IN ('failed', 'deleted')) OR (o.current = 0 AND {FAILED_PROMPT}) "
-    f"OR (o.state = 'deleted' AND {_MADE_ANEW})"
+    f"OR ((o.state = 'deleted' OR (o.state = 'failed' AND o.remote_id IS NOT NULL)) AND {_MADE_ANEW})"
 )
 STALE_TUNE: Final = (
     "o.current = 0 OR (s.missing_since IS NOT NULL AND o.state IN ('failed', 'expired', 'deleted'))"

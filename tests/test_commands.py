@@ -1,5 +1,6 @@
 """What a person asks for, as changes of the journal: which files are meant, what goes again, what makes no sense."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -156,27 +157,36 @@ def test_no_such_command(do):
 # retry
 
 
+def test_one_more_of_a_file_that_was_edited_a_moment_ago(journal, tmp_path, do):
+    """What it asks for now was not read yet: one more of the version before is not what is meant."""
+    row = prompt(journal, "a.prompt", root=str(tmp_path))
+    (tmp_path / "a.prompt").write_text("other words")
+    with pytest.raises(UsageError, match="has changed"):
+        do("rerun", "a.prompt", root=str(tmp_path))
+    journal.change("sources", row.source_id, content=hashlib.sha256(b"other words").hexdigest())
+    assert do("rerun", "a.prompt", root=str(tmp_path))["count"] == 1
+
+
 def test_retrying_a_prompt(journal, do):
-    """What Astria refused or could not make goes again, with a seed of its own and nothing left of the old attempt."""
-    failed = prompt(
-        journal,
-        "a.prompt",
-        "failed",
-        remote_id=5,
-        seed=42,
-        attempt=7,
-        watermark=3,
-        bound_at=3.0,
-        next_at=1e9,
-        error="no",
-    )
+    """What Astria refused goes again, with a seed of its own and nothing left of the old attempt."""
+    failed = prompt(journal, "a.prompt", "failed", seed=42, attempt=7, watermark=3, next_at=1e9, error="no")
     assert do("retry", "a.prompt") == {"count": 1, "message": "1 thing will be tried again."}
     again = journal.prompt(failed.id)
     assert again.state is PromptState.WAITING
     assert again.approved
-    assert (again.remote_id, again.seed, again.armed_at, again.bound_at, again.watermark) == (None,) * 5
+    assert (again.seed, again.armed_at, again.watermark) == (None,) * 3
     assert (again.attempt, again.next_at, again.error) == (0, 0.0, "")
     assert journal.value("SELECT event FROM events WHERE kind = 'prompt'") == "retry"
+
+
+def test_retrying_what_astria_could_not_make(journal, do):
+    """It has an id, and may have cost something: it stays on record as history, and another is ordered beside it; once."""
+    failed = prompt(journal, "a.prompt", "failed", remote_id=5, seed=42, bound_at=3.0, cost_mc=700)
+    assert do("retry", "a.prompt")["count"] == 1
+    first, second = journal.prompts("1 ORDER BY id")
+    assert first == failed
+    assert (second.state, second.run, second.remote_id, second.seed) == (PromptState.WAITING, 2, None, None)
+    assert do("retry", "a.prompt")["count"] == 0
 
 
 def test_a_retried_order_is_not_adopted(journal, do):
@@ -197,20 +207,24 @@ def test_retrying_a_file_that_could_not_be_read(journal, do):
 
 def test_retrying_a_tune(journal, do):
     """A failed tune is made of the folder as it is now; one that `retrain` has replaced is left alone."""
-    failed = folder(journal, "jane", "failed", remote_id=5, armed_at=2.0, bound_at=3.0, attempt=4, error="no")
+    failed = folder(journal, "jane", "failed", armed_at=2.0, watermark=3, attempt=4, error="no")
     replaced = journal.add("tunes", source_id=failed.source_id, state="failed", current=False, **AT)
     assert do("retry", "jane")["count"] == 1
     again = journal.tune(failed.id)
     assert again.state is TuneState.SETTLING
-    assert (again.remote_id, again.armed_at, again.bound_at, again.watermark, again.error) == (
-        None,
-        None,
-        None,
-        None,
-        "",
-    )
+    assert (again.armed_at, again.watermark, again.error) == (None, None, "")
     assert journal.source(failed.source_id).stamp == ""
     assert journal.tune(replaced).state is TuneState.FAILED
+
+
+def test_retrying_a_tune_that_astria_could_not_make(journal, do):
+    """The one that failed stays on record; prompts use the new one."""
+    failed = folder(journal, "jane", "failed", remote_id=5, bound_at=3.0, cost_mc=700)
+    assert do("retry", "jane")["count"] == 1
+    first, second = journal.tunes("1 ORDER BY id")
+    assert (first.remote_id, first.cost_mc, first.current) == (5, 700, False)
+    assert (second.state, second.remote_id, second.current) == (TuneState.SETTLING, None, True)
+    assert journal.current_tune(failed.source_id) == second
 
 
 def test_retrying_what_is_gone(journal, do):
