@@ -113,9 +113,12 @@ class Notes:
 
 def error_file(source: Source) -> Path:
     """Where a source's error file lies."""
-    if source.kind == "folder":
-        return source.location / TUNE_ERROR
-    return source.location.with_name(source.location.name + ".error.txt")
+    return error_place(source.kind, source.location)
+
+
+def error_place(kind: str, location: Path) -> Path:
+    """Where the error file of a folder or prompt file at `location` lies."""
+    return location / TUNE_ERROR if kind == "folder" else location.with_name(location.name + ".error.txt")
 
 
 def _told(reason: str, error: str, row: Prompt | None = None) -> str:

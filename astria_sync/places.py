@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from astria_sync.context import Context
@@ -12,7 +13,7 @@ from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import OLDER_THAN_STATE, FileSight, FolderSight, Look, Source
 from astria_sync.folders import parent
 from astria_sync.journal import Journal
-from astria_sync.notes import error_file
+from astria_sync.notes import error_file, error_place
 
 log = logging.getLogger("astria_sync")
 
@@ -107,6 +108,8 @@ def new_source(ctx: Context, key: Key, sight: FolderSight | FileSight) -> int:
         inode=sight.inode,
         mtime_ns=0 if isinstance(sight, FolderSight) else sight.mtime_ns,
         is_image_folder=pictured,
+        # One that was left by another life of this file (a lost state, a rename together with an edit) is ours to remove.
+        note="?" if os.path.lexists(error_place(kind, Path(root, path))) else "",
         adoptable=ctx.age_of(_changed_at(key, sight)) if journal.get(f"walked:{root}") else OLDER_THAN_STATE,
         created_at=wall,
         updated_at=wall,

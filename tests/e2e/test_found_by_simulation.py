@@ -91,3 +91,14 @@ def test_a_balance_that_was_higher_at_an_earlier_refusal(make_studio):
         studio.sim.astria.add_balance(5)
         assert daemon.run(20)
         daemon.until(lambda: studio.made() == (0, 1))
+
+
+def test_an_error_file_of_a_former_life(studio):
+    """The state was lost, and the prompt is well meanwhile: the error file that lay beside it is removed."""
+    studio.write("p.prompt.error.txt", "p.prompt could not be used.")
+    studio.write("jane/tune.error.txt", "jane could not be used.")
+    studio.folder("jane")
+    studio.prompt("p.prompt", "words")
+    studio.run_once()
+    assert studio.error("p.prompt") is None
+    assert studio.error("jane") is None

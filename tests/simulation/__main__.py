@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 
+from tests.simulation.machine import Broken
 from tests.simulation.schedule import play
 
 
@@ -31,7 +32,7 @@ def soak(first: int, count: int) -> int:
     for seed in range(first, first + count):
         try:
             world = play(seed)
-        except Exception:  # noqa: BLE001 - whatever it is, it is told with its seed
+        except (Exception, Broken):  # noqa: BLE001 - whatever it is, it is told with its seed
             failed += 1
             print(f"FAILED, again with: python -m tests.simulation {seed}\n{traceback.format_exc(limit=-3)}")
         else:

@@ -7,6 +7,7 @@ from typing import Any
 
 from astria_sync.simulator.records import Prompt
 from astria_sync.stale import STALE_PROMPT
+from tests.simulation.machine import Broken
 from tests.simulation.person import FAILS, NEEDS, WORD, Person
 from tests.simulation.world import World, small_picture
 
@@ -44,6 +45,12 @@ class Judge:
 
     def published(self, path: Path) -> None:
         """A file got its final name: it must be whole at once."""
+        try:
+            self._whole(path)
+        except AssertionError as error:
+            raise Broken(str(error)) from error
+
+    def _whole(self, path: Path) -> None:
         if not path.is_relative_to(self.world.output):
             return
         data = path.read_bytes()

@@ -17,6 +17,10 @@ class Crash(BaseException):
     """The process is gone, in the middle of whatever it did."""
 
 
+class Broken(BaseException):
+    """Something that must hold does not. No Exception: those are the product's to catch."""
+
+
 class Time:
     """What really passes, and what is to happen when."""
 
