@@ -144,6 +144,7 @@ class Engine:
         self.intake.rescan()
         self.prompting.folders_changed()
         self.prompting.look_again(waiting=True)
+        self.fetching.look_again()
         self.notes.forget()
 
     def _take_apart(self, message: Any) -> None:

@@ -1,6 +1,7 @@
 """Finished pictures: which there are, which are to be fetched next, and the sidecar that closes a prompt."""
 
 import logging
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ class Fetching:
 
     ctx: Context
     _heard: dict[int, float] = field(default_factory=dict, init=False)  # when a prompt last had a new picture
+    _again_at: float = field(default=0.0, init=False)  # when a sidecar is to be tried again; 0: at the next plan
 
     # What there is
 
@@ -83,7 +85,9 @@ class Fetching:
     # What to fetch
 
     def plan(self) -> None:
-        """Start downloads, the ones that Astria deletes first before the others."""
+        """Sidecars that are due again, and downloads, the ones that Astria deletes first before the others."""
+        if self._again_at <= self.ctx.now:
+            self.unrecorded()
         if self.ctx.stopping:
             return
         free = self.ctx.free(work.Lane.DOWNLOADS)
@@ -182,20 +186,26 @@ class Fetching:
             return
         why = getattr(failure, "strerror", None) or str(failure)
         reason = f"{piece.path.name} cannot be written ({why}); it is tried again"
-        self.ctx.journal.change(
-            "prompts", prompt.id, reason=reason, next_at=self.ctx.now + self.ctx.backoff(3)
-        )
+        again_at = self.ctx.now + self.ctx.backoff(3)
+        self._again_at = min(self._again_at, again_at)
+        self.ctx.journal.change("prompts", prompt.id, reason=reason, next_at=again_at)
         log.warning("%s", reason)
 
     def unrecorded(self) -> None:
-        """Prompts whose pictures are all here but whose sidecar is not (a crash, a full disk): write it now."""
+        """Prompts whose pictures are all here but whose sidecar is not (a crash, a full disk): write it now, or when it is due."""
         rows = self.ctx.journal.rows(
-            "SELECT id FROM prompts WHERE state = 'downloading' AND complete = 1 AND next_at <= ? "
-            "AND NOT EXISTS (SELECT 1 FROM images WHERE prompt_id = prompts.id AND state = 'wanted')",
-            [self.ctx.now],
+            "SELECT id, next_at FROM prompts WHERE state = 'downloading' AND complete = 1 "
+            "AND NOT EXISTS (SELECT 1 FROM images WHERE prompt_id = prompts.id AND state = 'wanted')"
         )
+        now = self.ctx.now
+        self._again_at = min((row["next_at"] for row in rows if row["next_at"] > now), default=math.inf)
         for row in rows:
-            self.close(row["id"])
+            if row["next_at"] <= now:
+                self.close(row["id"])
+
+    def look_again(self) -> None:
+        """A step was rolled back: the sidecars that it began were not."""
+        self._again_at = 0.0
 
     def _move(self, prompt: Prompt, event: Event, **values: Any) -> Prompt:
         log.info("prompt %s: %s", prompt.stem, event)

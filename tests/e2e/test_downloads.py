@@ -1,9 +1,13 @@
 """Every picture ends on disk whole, byte for byte, whatever the way there is like."""
 
+import errno
 import hashlib
+import os
 
 import pytest
 
+from astria_sync.core.model import Hint
+from astria_sync.disk import Disk
 from astria_sync.simulator import Fault
 
 PICTURES = {"host": "pictures", "method": "GET"}
@@ -123,6 +127,30 @@ def test_an_output_that_cannot_be_written_loses_nothing(studio):
         block.unlink()
         assert daemon.run(10)
     assert studio.made() == (0, 1)
+    assert studio.check_pictures() == 1
+
+
+def test_a_sidecar_that_could_not_be_written_is_tried_again_however_much_else_goes_on(studio):
+    """Its time comes between two messages, and no pause of the loop is needed to see that."""
+
+    class FailsOnce(Disk):
+        failed = 0
+
+        def write_whole(self, path, data):
+            if not self.failed:
+                FailsOnce.failed = 1
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            super().write_whole(path, data)
+
+    studio.prompt("p.prompt", "words")
+    with studio.daemon() as daemon:
+        daemon.tasks._disk = FailsOnce()
+        daemon.until(lambda: daemon.journal.prompts("reason LIKE '%cannot be written%'"))
+        end = daemon.clock.now() + 5
+        while not daemon.journal.prompts("state = 'done'"):
+            assert daemon.clock.now() < end
+            daemon.engine.inbox.put(Hint(root=str(studio.inbox), path="busy"))
+            daemon.engine.step(daemon.engine.inbox.get())
     assert studio.check_pictures() == 1
 
 
