@@ -167,7 +167,8 @@ class ControlServer:
         self._selector.close()
         for one in (*self._clients, self._listener, self._ear, self._bell):
             one.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # the next one to listen removes what is left
+            self.path.unlink()
 
     def _bind(self) -> None:
         with suppress(FileNotFoundError):

@@ -1,5 +1,6 @@
 """The control socket: real sockets, and an engine that is a queue."""
 
+import errno
 import json
 import os
 import queue
@@ -68,6 +69,25 @@ def test_a_command_and_its_answer(state: Path, engine: list[Command], server: Co
     assert ask(state, "retry", arguments) == {"name": "retry", **arguments}
     assert [(one.name, one.arguments) for one in engine] == [("retry", arguments)]
     assert ask(state, "pause", {}) == {"name": "pause"}
+
+
+def test_a_socket_that_cannot_be_removed(
+    state: Path, inbox: queue.SimpleQueue[Command], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails at the very end makes no failure of a run that did all it should; the next one takes its place."""
+    first, second = ControlServer(state, inbox.put), ControlServer(state, inbox.put)
+    first.start()
+
+    def fails(*_: Path, **__: bool) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fails)
+        first.stop()
+    assert socket_path(state).exists()
+    second.start()
+    second.stop()
+    assert not socket_path(state).exists()
 
 
 def test_nobody_listens(state: Path, inbox: queue.SimpleQueue[Command]) -> None:
