@@ -38,6 +38,11 @@ class Disk:
         self.remove(part)
         return self.open(part, "wb")
 
+    def free(self, folder: Path) -> int:
+        """Bytes that are free on the disk of a folder, for us."""
+        disk = os.statvfs(folder)
+        return disk.f_bavail * disk.f_frsize
+
     def open(self, path: Path, mode: str) -> IO[bytes]:
         """Open a file of ours, in a binary mode."""
         return open(path, mode)

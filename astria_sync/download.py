@@ -1,11 +1,12 @@
 """Pictures to disk. This client does not know the token: pictures lie on other hosts, which must not get it.
 
 A file under its final name is always whole: hidden temporary name in the same folder, length and structure checked, fsync,
-rename without replacing, fsync of the folder (disk.py).
+rename without replacing, fsync of the folder (disk.py). A server that keeps us waiting is given up, and what it sent is kept.
 """
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
@@ -15,12 +16,22 @@ import httpx
 from astria_sync import media, picturehosts
 from astria_sync.api import USER_AGENT
 from astria_sync.core.naming import temporary_name
+from astria_sync.core.speed import LEAST, WINDOW, Speed
 from astria_sync.core.work import Download, NotSaved, Saved
 from astria_sync.disk import Disk
+from astria_sync.reads import Reads, TooSlow
 
 _REDIRECTS: Final = 5
 _CHUNK: Final = 256 * 1024
-_LARGEST: Final = 8 * 1024**3  # bytes; no picture or video of Astria's comes near it
+# Seconds for connection, redirects and the head of the answer. A picture's host has its files ready: it needs one.
+_HEAD: Final = 120.0
+# Bytes; nothing of Astria's comes near: its largest pictures have some 50 MB.
+_LARGEST: Final = 8 * 1024**3
+_LARGEST_STILL: Final = 512 * 1024**2
+_FLOOR: Final = (
+    64 * 1024**2
+)  # bytes of the disk that a picture leaves free: the state may lie on the same one
+_LOOK: Final = 16 * 1024**2  # bytes between looks at how much is free
 
 
 class Refused(Exception):  # noqa: N818 - it carries a result, it is no error of ours
@@ -42,9 +53,12 @@ class Downloader:
         plain_http: bool,
         transport: httpx.BaseTransport | None = None,
         disk: Disk | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`plain_http`: http addresses are allowed, which they are only if `base_url` itself is one on loopback."""
         self._disk = disk or Disk()
+        self._clock = clock
+        self._reads = Reads(clock)
         self._hosts = picturehosts.from_environment(local=plain_http)
         self._client = httpx.Client(
             timeout=timeout,
@@ -62,12 +76,16 @@ class Downloader:
     def fetch(self, work: Download) -> Saved | NotSaved:
         """Download one picture, going on where a former attempt stopped if the server still has the same one."""
         part = work.folder / temporary_name(work.stem)
+        self._reads.limit(self._clock() + _HEAD, f"its host did not answer within {_HEAD:.0f} s")
         try:
             self._disk.make_folder(work.folder)
             return self._fetch(work, part)
         except Refused as refusal:
+            if not refusal.result.etag:  # what is here is not gone on with
+                with suppress(OSError):
+                    self._disk.remove(part)
             return refusal.result
-        except picturehosts.HostRefusedError as error:
+        except (picturehosts.HostRefusedError, TooSlow) as error:
             return NotSaved(why=str(error), etag=work.resume_etag)
         except httpx.HTTPError as error:
             return NotSaved(why=str(error) or type(error).__name__, etag=work.resume_etag)
@@ -91,21 +109,64 @@ class Downloader:
             with self._disk.open(part, "r+b") if start else self._disk.begin(part) as file:
                 _hash_start(file, digest, start)
                 file.truncate()
-                try:
-                    size = _copy(response, file, digest, start)
-                except httpx.HTTPError as error:
-                    return NotSaved(why=str(error) or type(error).__name__, etag=etag)
-                if total is not None and size != total:
-                    return NotSaved(why=f"the connection ended after {size:,} of {total:,} bytes", etag=etag)
+                self._check_room(part, total, etag)
+                speed = Speed(self._clock())
+                broken = self._copy(response, file, part, digest, start, speed)
+                size = start + speed.total
+                # Also of a part: whoever goes on with it after a power cut relies on what is noted of it.
                 self._disk.sync(file)
+                if not broken and total is not None and size != total:
+                    broken = f"the connection ended after {size:,} of {total:,} bytes"
+                if broken:
+                    return NotSaved(why=broken, etag=etag, moved=speed.total >= LEAST)
         return self._publish(work, part, size, digest.hexdigest())
+
+    def _copy(
+        self, response: httpx.Response, file: IO[bytes], part: Path, digest: Any, start: int, speed: Speed
+    ) -> str:
+        """The body into the file; "" at its end, or why it broke off. Raises Refused for what cannot be a picture."""
+        head, largest, looked = b"", _LARGEST, start
+        why = f"it comes too slowly (less than {LEAST // 1024} kB in {WINDOW:.0f} s)"
+        try:
+            self._reads.limit(speed.until, why)
+            # As they come: pieces of a fixed size would be held back, and lost when the connection breaks.
+            for chunk in response.iter_raw():
+                file.write(chunk)
+                digest.update(chunk)
+                speed.took(len(chunk), self._clock())
+                self._reads.limit(speed.until, why)
+                self._reads.check()
+                size = start + speed.total
+                if not start and len(head) < media.HEAD_BYTES:
+                    head += chunk[: media.HEAD_BYTES]
+                    largest = _largest(head)
+                if size > largest:
+                    raise Refused("it does not end")
+                if size - looked > _LOOK:
+                    looked = size
+                    self._check_room(part, None, "")
+        except (httpx.HTTPError, TooSlow) as error:
+            return str(error) or type(error).__name__
+        return ""
+
+    def _check_room(self, part: Path, total: int | None, etag: str) -> None:
+        """Raise Refused if the disk has no room for the rest: a disk that is filled up takes more with it than one picture."""
+        rest = 0 if total is None else max(0, total - self._disk.size(part))
+        free = self._disk.free(part.parent)
+        if free < rest + _FLOOR:
+            why = f"{part.parent} has {free / 1e6:,.0f} MB free, which is not enough; make room"
+            raise Refused(why, local=True, etag=etag)
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        self._hosts.on_trace(event, info)
+        self._reads.on_trace(event, info)
 
     @contextmanager
     def _get(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
         """The final answer, after redirects, each of which must be to an allowed address."""
         for _ in range(_REDIRECTS + 1):
             self._hosts.check_url(url)
-            trace = {"trace": self._hosts.on_trace}
+            trace = {"trace": self._trace}
             with self._client.stream("GET", url, headers=headers, extensions=trace) as response:
                 if not response.has_redirect_location:
                     yield response
@@ -174,15 +235,12 @@ def _hash_start(file: IO[bytes], digest: Any, start: int) -> None:
         left -= len(chunk)
 
 
-def _copy(response: httpx.Response, file: IO[bytes], digest: Any, size: int) -> int:
-    # As they come: pieces of a fixed size would be held back, and lost when the connection breaks.
-    for chunk in response.iter_raw():
-        size += len(chunk)
-        if size > _LARGEST:
-            raise Refused("it does not end")
-        file.write(chunk)
-        digest.update(chunk)
-    return size
+def _largest(head: bytes) -> int:
+    """Bytes that something which begins like this may have; raises Refused as soon as it is surely no picture."""
+    kind = media.sniff(head)
+    if kind is None and len(head) >= media.HEAD_BYTES:
+        raise Refused("what came is no picture or video")
+    return _LARGEST if kind in {None, media.MP4} else _LARGEST_STILL
 
 
 def _sha256(path: Path) -> str:

@@ -9,6 +9,7 @@ import resource
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,20 +17,23 @@ from PIL import Image
 
 from astria_sync import download
 from astria_sync.core.naming import temporary_name
+from astria_sync.core.speed import LEAST, WINDOW
 from astria_sync.core.work import Download, NotSaved, Saved
+from astria_sync.disk import Disk
 from astria_sync.download import Downloader
 
 URL = "https://cdn.example/a/picture.jpg?signature=x"
 
 
-def picture(kind: str = "JPEG", seed: int = 1) -> bytes:
+def picture(kind: str = "JPEG", seed: int = 1, edge: int = 120) -> bytes:
     """A whole picture of noise, some tens of kilobytes."""
     file = io.BytesIO()
-    Image.frombytes("RGB", (120, 120), random.Random(seed).randbytes(120 * 120 * 3)).save(file, kind)
+    Image.frombytes("RGB", (edge, edge), random.Random(seed).randbytes(edge * edge * 3)).save(file, kind)
     return file.getvalue()
 
 
 JPEG = picture()
+FILM = b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(8000)  # the beginning of a video
 
 
 class Body(httpx.SyncByteStream):
@@ -78,10 +82,15 @@ def fetch(tmp_path: Path) -> Iterator[Callable[..., Saved | NotSaved]]:
     open_ones: list[Downloader] = []
 
     def run(
-        cdn: Callable[[httpx.Request], httpx.Response], *, url: str = URL, etag: str = "", plain: bool = False
+        cdn: Callable[[httpx.Request], httpx.Response],
+        *,
+        url: str = URL,
+        etag: str = "",
+        plain: bool = False,
+        **how: Any,
     ) -> Saved | NotSaved:
         downloader = Downloader(
-            timeout=5, connections=2, plain_http=plain, transport=httpx.MockTransport(cdn)
+            timeout=5, connections=2, plain_http=plain, transport=httpx.MockTransport(cdn), **how
         )
         open_ones.append(downloader)
         return downloader.fetch(
@@ -398,13 +407,150 @@ def test_the_network_breaks(fetch, out):
     assert files(out) == {PART: JPEG[:5000]}
 
 
-def test_an_endless_body(fetch, monkeypatch):
-    """A body without end is stopped before it fills the disk."""
-    monkeypatch.setattr(download, "_LARGEST", 5_000)
-    result = fetch(lambda _: answer(200, JPEG))
+class Endless(httpx.SyncByteStream):
+    """A beginning, and then more of it for ever; `given` bytes were asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.given = data, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self.given += len(self.data)
+            yield self.data
+
+
+@pytest.mark.parametrize(
+    ("data", "limit"), [(JPEG, "_LARGEST_STILL"), (FILM, "_LARGEST")], ids=["picture", "video"]
+)
+def test_an_endless_body(fetch, out, monkeypatch, data, limit):
+    """A body without end is stopped before it fills the disk, and nothing of it stays."""
+    monkeypatch.setattr(download, limit, 5 * len(data))
+    body = Endless(data)
+    result = fetch(lambda _: httpx.Response(200, headers={"ETag": '"one"'}, stream=body))
     assert isinstance(result, NotSaved)
     assert "does not end" in result.why
     assert result.etag == ""
+    assert body.given == 6 * len(data)
+    assert files(out) == {}
+
+
+def test_what_is_surely_no_picture_is_not_read_on(fetch, out):
+    """A web page under 200 that never ends is known by its first bytes."""
+    body = Endless(b"<!DOCTYPE html><html>")
+    result = fetch(lambda _: httpx.Response(200, stream=body))
+    assert isinstance(result, NotSaved)
+    assert "no picture or video" in result.why
+    assert body.given < 200
+    assert files(out) == {}
+
+
+class Small(Disk):
+    """A disk on which so many bytes are free."""
+
+    def __init__(self, free: int) -> None:
+        self.left = free
+
+    def free(self, folder: Path) -> int:
+        return self.left
+
+
+def test_a_disk_without_room_for_the_rest(fetch, out):
+    """What does not fit is not begun: the disk keeps its last bytes, and a part that is here stays good."""
+    keep_part(out, JPEG[:5000])
+    disk = Small(download._FLOOR + len(JPEG) - 5001)
+    result = fetch(Cdn(), etag='"one"', disk=disk)
+    assert isinstance(result, NotSaved)
+    assert (result.local, result.etag) == (True, '"one"')
+    assert "make room" in result.why
+    assert files(out) == {PART: JPEG[:5000]}
+    disk.left += 1
+    assert isinstance(fetch(Cdn(), etag='"one"', disk=disk), Saved)
+
+
+def test_a_disk_that_fills_up_meanwhile(fetch, out, monkeypatch):
+    """A body that tells no length is given up before the disk is full."""
+    monkeypatch.setattr(download, "_LOOK", 3 * len(FILM))
+    disk = Small(2 * download._FLOOR)
+    body = Endless(FILM)
+    disk.free = lambda _: 2 * download._FLOOR if body.given < 5 * len(FILM) else 0  # type: ignore[method-assign]
+    result = fetch(lambda _: httpx.Response(200, stream=body), disk=disk)
+    assert isinstance(result, NotSaved)
+    assert result.local
+    assert body.given < 10 * len(FILM)
+    assert files(out) == {}
+
+
+class Slow(httpx.SyncByteStream):
+    """Bytes in pieces of `octets`, each `seconds` after the one before."""
+
+    def __init__(self, data: bytes, clock: "Clock", octets: int, seconds: float) -> None:
+        self.data, self.clock, self.octets, self.seconds = data, clock, octets, seconds
+
+    def __iter__(self) -> Iterator[bytes]:
+        for at in range(0, len(self.data), self.octets):
+            self.clock.at += self.seconds
+            yield self.data[at : at + self.octets]
+
+
+class Clock:
+    at = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def test_a_body_that_trickles_is_given_up_and_gone_on_with(fetch, out):
+    """A byte every 50 seconds beats every time-out: after a minute it is let go, what came is kept, and the rest asked for."""
+    clock = Clock()
+    data = picture(kind="PNG")
+    headers = {"ETag": '"one"', "Content-Length": str(len(data))}
+    result = fetch(
+        lambda _: httpx.Response(200, headers=headers, stream=Slow(data, clock, 1, 50)), clock=clock
+    )
+    assert isinstance(result, NotSaved)
+    assert "too slowly" in result.why
+    assert (result.etag, result.moved) == ('"one"', False)
+    assert clock.at <= 1000 + 2 * WINDOW
+    ((name, part),) = files(out).items()
+    assert (name, data.startswith(part), len(part)) == (PART, True, 2)
+    cdn = Cdn(data)
+    assert isinstance(fetch(cdn, etag=result.etag, clock=clock), Saved)
+    assert cdn.asked[0].headers["Range"] == "bytes=2-"
+
+
+def test_a_slow_line_that_moves_succeeds(fetch):
+    """Hours for one picture are no reason to give up, as long as enough comes every minute."""
+    clock = Clock()
+    data = picture(kind="PNG", edge=400)
+    body = Slow(data, clock, LEAST, WINDOW - 1)
+    assert isinstance(fetch(lambda _: httpx.Response(200, stream=body), clock=clock), Saved)
+    assert clock.at > 1000 + 20 * WINDOW
+
+
+def test_what_moved_is_told(fetch):
+    """A cut after a good part is worth going on soon; one after nothing is not."""
+    data = picture(kind="PNG", edge=400)
+    for cut, moved in ((LEAST - 1000, False), (LEAST + 1000, True)):
+        cdn = Cdn(data)
+        cdn.cut = cut
+        result = fetch(cdn)
+        assert isinstance(result, NotSaved)
+        assert result.moved is moved
+
+
+def test_a_part_is_durable_before_it_is_counted_on(fetch, out, monkeypatch):
+    """What a power cut could take from a part would be missing in the picture: it is synced, or thrown away."""
+    cdn = Cdn()
+    cdn.cut = 5000
+    synced: list[bytes] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(files(out).get(PART, b"")), real(fd)))
+    assert fetch(cdn).etag == '"one"'
+    assert synced[-1] == JPEG[:5000]
+    fail_fsync(monkeypatch, stat.S_ISREG)
+    result = fetch(cdn)
+    assert (result.local, result.etag) == (True, "")
+    assert files(out) == {}
 
 
 def test_the_same_file_is_there_already(fetch, out):

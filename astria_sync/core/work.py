@@ -179,6 +179,7 @@ class NotSaved:
     expired: bool = False
     local: bool = False
     etag: str = ""  # of the part that was kept
+    moved: bool = False  # some of it came: worth going on soon
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
