@@ -27,7 +27,7 @@ from astria_sync.room import Room
 from astria_sync.sending import Sending
 from astria_sync.subjects import Subjects
 from astria_sync.tuning import Tuning
-from astria_sync.upkeep import Upkeep
+from astria_sync.upkeep import Expiring, Upkeep
 from astria_sync.workers import Pool
 
 log = logging.getLogger("astria_sync")
@@ -75,6 +75,7 @@ class Engine:
         )
         self.notes = Notes(ctx=ctx)
         self.upkeep = Upkeep(ctx=ctx)
+        self.expiring = Expiring(ctx=ctx)
         self._outcomes: Mapping[type, Callable[[Outcome], None]] = {
             work.Walk: self._walked,
             work.ReadFolder: self._folder_read,
@@ -87,6 +88,7 @@ class Engine:
             work.Probe: lambda one: self.doors.probed(self._result(one)),
             work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
             work.BackUp: lambda one: self.upkeep.backed_up(one.result, one.failure),
+            work.Tidy: lambda one: self.upkeep.tidied(one.result, one.failure),
             work.WriteSidecar: lambda one: self.fetching.recorded(one.work, one.failure),
         }
 
@@ -202,6 +204,7 @@ class Engine:
         self.fetching.unrecorded()
         self.upkeep.plan()
         self.notes.again()
+        self.expiring.plan()
         if tick.what == "rescan":
             self.intake.rescan()
         elif tick.what == "rescan-polled":

@@ -10,16 +10,18 @@ from typing import Any, Final
 import astria_sync
 from astria_sync.context import Context
 from astria_sync.core import work
+from astria_sync.core.expiry import deleted_at
 from astria_sync.core.lifecycle import Event, PromptState
 from astria_sync.core.model import Image, Prompt
 from astria_sync.core.naming import picture_name, sidecar_name
 from astria_sync.core.pictures import numbered
 from astria_sync.core.wire import RemotePrompt
+from astria_sync.expiring import ends_of_tunes
+from astria_sync.turns import Turns
 
 log = logging.getLogger("astria_sync")
 
 _CLEAN_POLLS: Final = 3  # fewer pictures than asked for: so often in a row the list must not grow
-_KEPT: Final = 30 * 86400.0  # seconds; Astria deletes pictures 30 days after they were made (astria-api.md)
 _QUIET_POLLS: Final = 20  # times poll_seconds without a new picture
 _PATIENCE: Final = 600.0  # seconds since the first picture, where Astria does not say that it is done
 
@@ -29,8 +31,13 @@ class Fetching:
     """Owns `images`, and prompts from their first picture to done."""
 
     ctx: Context
+    turns: Turns = field(init=False)
     _heard: dict[int, float] = field(default_factory=dict, init=False)  # when a prompt last had a new picture
     _again_at: float = field(default=0.0, init=False)  # when a sidecar is to be tried again; 0: at the next plan
+
+    def __post_init__(self) -> None:
+        """Whose turn it is, is a question of its own."""
+        self.turns = Turns(ctx=self.ctx)
 
     # What there is
 
@@ -39,7 +46,8 @@ class Fetching:
         journal, now = self.ctx.journal, self.ctx.now
         known = {image.n: image for image in journal.images("prompt_id = ?", [prompt.id])}
         listed = numbered(remote.images, {image.identity: n for n, image in known.items()})
-        deadline = (remote.created_at or self.ctx.wall) + _KEPT
+        made_at = remote.created_at or prompt.bound_at or self.ctx.wall
+        deadline = deleted_at(made_at, ends_of_tunes(journal.rows, prompt.text, prompt.target))
         new = 0
         for n, (url, identity) in listed.items():
             image = known.get(n)
@@ -56,6 +64,8 @@ class Fetching:
                 )
             elif image.state == "wanted" and image.url != url:
                 journal.change("images", image.id, url=url, next_at=now)
+            if image is not None and image.state == "wanted" and image.deadline != deadline:
+                journal.change("images", image.id, deadline=deadline)  # a tune was extended, or not
         if prompt.state is PromptState.GENERATING or (new and prompt.state is PromptState.DONE):
             prompt = self._move(
                 prompt, Event.PICTURED, pictured_at=prompt.pictured_at or self.ctx.wall, looks=0
@@ -85,20 +95,13 @@ class Fetching:
     # What to fetch
 
     def plan(self) -> None:
-        """Sidecars that are due again, and downloads, the ones that Astria deletes first before the others."""
+        """Sidecars that are due again, and downloads, as far as there are places (turns.py)."""
         if self._again_at <= self.ctx.now:
             self.unrecorded()
         if self.ctx.stopping:
             return
         free = self.ctx.free(work.Lane.DOWNLOADS)
-        busy = [key[1] for key in self.ctx.under_way if isinstance(key, tuple) and key[0] == "download"]
-        marks = ",".join("?" * len(busy))
-        rows = free and self.ctx.journal.images(
-            "id IN (SELECT id FROM images INDEXED BY images_wanted "
-            f"WHERE state = 'wanted' AND next_at <= ? AND id NOT IN ({marks}) ORDER BY deadline LIMIT ?)",
-            [self.ctx.now, *busy, free],
-        )
-        for image in rows or ():
+        for image in self.turns.next(free) if free else ():
             prompt = self.ctx.journal.prompt(image.prompt_id)
             piece = work.Download(
                 image_id=image.id,
@@ -129,7 +132,7 @@ class Fetching:
             self.ctx.event("image", image.id, journal.prompt(image.prompt_id).source_id, "saved", result.file)
             self.close(image.prompt_id)
             return
-        attempt = image.attempt + 1
+        attempt = 1 if result.moved else image.attempt + 1
         wait = self.ctx.backoff(attempt)
         journal.change(
             "images",

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.errors import StateDamaged, StateError
+from astria_sync.expiring import at_risk, sentences
 from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, STALE_PROMPT, STALE_TUNE
 from astria_sync.wording import Circumstances, closed_gates, problems, why_and_then
 
@@ -103,7 +104,11 @@ def snapshot(
             gates=closed_gates(meta, running=bool(daemon["running"])),
             running=bool(daemon["running"]),
         )
-        troubles = [*problems(meta, around), *_file_problems(connection, within)]
+        troubles = [
+            *problems(meta, around),
+            *_file_problems(connection, within),
+            *_expiring(connection, within, meta, around),
+        ]
         shown = sorted(_orders(connection, within, everything=everything), key=_rank)
         return {
             **_empty(daemon),
@@ -259,6 +264,18 @@ def _file_problems(connection: sqlite3.Connection, within: str) -> list[dict[str
         SELECT s.path, s.problem FROM sources s WHERE {within} AND s.problem != '' AND s.missing_since IS NULL
         AND s.kind = 'folder' AND NOT EXISTS (SELECT 1 FROM tunes WHERE source_id = s.id AND current = 1)"""
     return [{"kind": "file", "text": f"{row['path']}: {row['problem']}"} for row in connection.execute(sql)]
+
+
+def _expiring(
+    connection: sqlite3.Connection, within: str, meta: Mapping[str, Any], around: Circumstances
+) -> list[dict[str, str]]:
+    """Pictures that Astria deletes soon and that are not here."""
+
+    def rows(sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+        return list(connection.execute(sql, values))
+
+    told = sentences(at_risk(rows, around.now, within), meta, running=around.running)
+    return [{"kind": "expiring", "text": text} for text in told.values()]
 
 
 def _iso(seconds: float) -> str:

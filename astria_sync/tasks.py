@@ -57,6 +57,7 @@ class Tasks:
             work.Probe: self._probe,
             work.Download: downloader.fetch,
             work.WriteSidecar: self._write_sidecar,
+            work.Tidy: self._tidy,
             work.BackUp: lambda piece: backup.back_up(piece.state, piece.day),
         }
 
@@ -147,6 +148,15 @@ class Tasks:
             ):
                 return work.Pages(objects=tuple(objects), head=head)
             cursor = page[-1].id
+
+    def _tidy(self, piece: work.Tidy) -> tuple[Path, ...]:
+        left: list[Path] = []
+        for part in piece.parts:
+            try:
+                self._disk.remove(part)
+            except OSError:
+                left.append(part)
+        return tuple(left)
 
     def _write_sidecar(self, piece: work.WriteSidecar) -> None:
         text = json.dumps(piece.data, ensure_ascii=False, indent=2)

@@ -1,7 +1,8 @@
 """What is to be done every so often, whatever happens in the folders."""
 
 import logging
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -9,20 +10,55 @@ from typing import Final
 from astria_sync.backup import EVERY
 from astria_sync.context import Context
 from astria_sync.core import work
+from astria_sync.core.naming import picture_name, temporary_name
+from astria_sync.expiring import at_risk, sentences
 
 log = logging.getLogger("astria_sync")
 
 _KEY: Final = "backup_at"
+_WARNED: Final = "expiring"  # prompt → the last warning given for it, in days before
+_LOOK: Final = 60.0  # seconds between looks for what expires
+_TIDIED: Final = "tidied_at"
+_TIDY: Final = 3600.0  # seconds between removals of parts that were left behind
+_OBSTACLES: Final = "SELECT key FROM meta WHERE key GLOB 'output:*' OR key GLOB 'gate:*'"
 
 
 @dataclass(kw_only=True)
 class Upkeep:
-    """The daily copy of the state."""
+    """The daily copy of the state, and the parts of pictures that nobody goes on with."""
 
     ctx: Context
 
     def plan(self) -> None:
         """Start what is due. Called on ticks, not on every step."""
+        self._back_up()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """A crash, or Astria's deleting a picture that was half here, leaves a part: it goes once its prompt has ended."""
+        last = self.ctx.journal.get(_TIDIED, 0.0)
+        if self.ctx.stopping or 0 <= self.ctx.wall - last < _TIDY:
+            return
+        rows = self.ctx.journal.rows(
+            "SELECT p.output, p.folder, p.stem, p.remote_id, i.n FROM prompts p JOIN images i ON i.prompt_id = p.id "
+            "WHERE p.state IN ('done', 'deleted') AND p.updated_at >= ? AND i.state != 'wanted'",
+            [last],
+        )
+        names = [picture_name(row["stem"], row["remote_id"], row["n"], "") for row in rows]
+        folders = [Path(row["output"], row["folder"]) for row in rows]
+        parts = [folder / temporary_name(name) for folder, name in zip(folders, names, strict=True)]
+        self.ctx.journal.put(_TIDIED, self.ctx.wall)
+        if parts:
+            self.ctx.start("tidy", work.Tidy(parts=tuple(parts)))
+
+    def tidied(self, left: tuple[Path, ...] | None, failure: BaseException | None) -> None:
+        """They are gone, or some could not be removed."""
+        for part in left or ():
+            log.warning("%s was left behind and cannot be removed; remove it yourself.", part)
+        if failure is not None:
+            log.warning("What was left behind could not be looked for (%s).", failure)
+
+    def _back_up(self) -> None:
         last = self.ctx.journal.get(_KEY) or self.ctx.journal.get("created_at", 0.0)
         # A clock set back far would put the next copy off for as long.
         if self.ctx.stopping or 0 <= self.ctx.wall - last < EVERY:
@@ -38,3 +74,30 @@ class Upkeep:
             return
         log.warning("The daily copy of the state could not be made (%s).", failure)
         self.ctx.journal.put(_KEY, self.ctx.wall - EVERY + 3600)
+
+
+@dataclass(kw_only=True)
+class Expiring:
+    """Warns of pictures that Astria is about to delete, once for each prompt and each of the warnings."""
+
+    ctx: Context
+    _next: float = field(default=-math.inf, init=False)
+
+    def plan(self) -> None:
+        """Called on ticks."""
+        if self.ctx.now < self._next:
+            return
+        self._next = self.ctx.now + _LOOK
+        journal = self.ctx.journal
+        risks = at_risk(journal.rows, self.ctx.wall)
+        before: dict[str, int] = journal.get(_WARNED, {})
+        warned = {str(risk.prompt_id): risk.days for risk in risks}
+        news = [risk for risk in risks if before.get(str(risk.prompt_id), math.inf) > risk.days]
+        if warned != before:
+            journal.put(_WARNED, warned or None)
+        facts = {row["key"]: journal.get(row["key"]) for row in journal.rows(_OBSTACLES)} if news else {}
+        for days, text in sentences(news, facts, running=True).items():
+            log.warning("%s", text)
+            for risk in news:
+                if risk.days == days:
+                    self.ctx.event("prompt", risk.prompt_id, risk.source_id, "expiring", text)

@@ -193,6 +193,14 @@ class WriteSidecar:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Tidy:
+    """Remove parts of pictures that nobody goes on with. Comes back as those that could not be removed."""
+
+    parts: tuple[Path, ...]
+    lane = Lane.DISK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BackUp:
     """The daily copy of the state. Comes back as where it lies."""
 

@@ -1,0 +1,66 @@
+"""Which pictures are fetched next: what Astria deletes first goes first, and what cannot be had stands in nobody's way."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from astria_sync.context import Context
+from astria_sync.core.model import Image
+
+# By deadline alone, a hundred pictures of a host that hangs would take every place again and again until they are deleted, and
+# all later ones with them. By turns alone, what is urgent would wait behind what is not. So each has half of the places.
+_URGENT: Final = "urgent"
+_FAIR: Final = "fair"
+
+_WANTED: Final = "state = 'wanted' AND next_at <= ?"
+
+
+@dataclass(kw_only=True)
+class Turns:
+    """Half of the places go by deadline; the other half to first attempts, then to what has waited longest."""
+
+    ctx: Context
+    _half_of: dict[int, str] = field(default_factory=dict, init=False)  # of the pictures that were handed out
+    _latest: str = field(default=_FAIR, init=False)
+
+    def next(self, free: int) -> list[Image]:
+        """So many pictures at most that are due and not under way, those to be started first in front."""
+        busy = [key[1] for key in self.ctx.under_way if isinstance(key, tuple) and key[0] == "download"]
+        self._half_of = {image_id: half for image_id, half in self._half_of.items() if image_id in busy}
+        waiting = {_URGENT: self._by_deadline(busy, free)}
+        if len(waiting[_URGENT]) < free:  # there is a place for each
+            waiting[_FAIR] = []
+        else:
+            waiting[_FAIR] = self._by_turns(busy, free)
+        chosen: dict[int, Image] = {}
+        while len(chosen) < free and (half := self._whose_turn(waiting)):
+            image = waiting[half].pop(0)
+            if image.id not in chosen:
+                chosen[image.id] = image
+                self._half_of[image.id] = self._latest = half
+        return list(chosen.values())
+
+    def _whose_turn(self, waiting: dict[str, list[Image]]) -> str | None:
+        """The half that has fewer places, and something to do with one more; with one place in all, in turn."""
+        places = Counter(self._half_of.values())
+        halves = [half for half in (_URGENT, _FAIR) if waiting[half]]
+        return min(halves, key=lambda half: (places[half], half == self._latest), default=None)
+
+    def _by_deadline(self, busy: Sequence[int], count: int) -> list[Image]:
+        return self._images("images_wanted", "1", "deadline", busy, count)
+
+    def _by_turns(self, busy: Sequence[int], count: int) -> list[Image]:
+        first = self._images("images_wanted", "attempt = 0", "deadline", busy, count)
+        if len(first) < count:
+            first += self._images("images_next", "attempt > 0", "next_at", busy, count - len(first))
+        return first
+
+    def _images(self, index: str, which: str, order: str, busy: Sequence[int], count: int) -> list[Image]:
+        marks = ",".join("?" * len(busy))
+        ids = self.ctx.journal.rows(
+            f"SELECT id FROM images INDEXED BY {index} "
+            f"WHERE {_WANTED} AND {which} AND id NOT IN ({marks}) ORDER BY {order} LIMIT ?",
+            [self.ctx.now, *busy, count],
+        )
+        return [self.ctx.journal.image(row["id"]) for row in ids]
