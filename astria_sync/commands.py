@@ -254,7 +254,7 @@ class Commands:
         count = 0
         for image_id in arguments.get("images", ()):
             for image in self.journal.images("id = ? AND state = 'saved'", [image_id]):
-                again = {"state": "wanted", "attempt": 0, "next_at": 0, "etag": ""}
+                again = {"state": "wanted", "attempt": 0, "next_at": 0, "etag": "", "kept": 0}
                 self.journal.change("images", image.id, **again)
                 prompt = self.journal.prompt(image.prompt_id)
                 if prompt.state is PromptState.DONE:

@@ -85,10 +85,9 @@ class Downloader:
                 with suppress(OSError):
                     self._disk.remove(part)
             return refusal.result
-        except (picturehosts.HostRefusedError, TooSlow) as error:
-            return NotSaved(why=str(error), etag=work.resume_etag)
-        except httpx.HTTPError as error:
-            return NotSaved(why=str(error) or type(error).__name__, etag=work.resume_etag)
+        except (picturehosts.HostRefusedError, TooSlow, httpx.HTTPError) as error:
+            why = str(error) or type(error).__name__
+            return NotSaved(why=why, etag=work.resume_etag, kept=work.resume_at)
         except (httpx.InvalidURL, ValueError) as error:
             return NotSaved(why=f"its address is none ({error})", expired=True)
         except OSError as error:
@@ -99,17 +98,18 @@ class Downloader:
             )
 
     def _fetch(self, work: Download, part: Path) -> Saved | NotSaved:
-        have = self._disk.size(part) if work.resume_etag else 0
+        # Of what was written since the last sync a power cut may have left anything, zeros of the right length included.
+        have = min(self._disk.size(part), work.resume_at) if work.resume_etag else 0
         headers = {"Range": f"bytes={have}-", "If-Range": work.resume_etag} if have else {}
         with self._get(work.url, headers) as response:
-            start = self._start(response, have, work.resume_etag)
+            start = self._start(response, have, work)
             etag = _strong_etag(response) or (work.resume_etag if start else "")
             total = _length(response, start)
             digest = hashlib.sha256()
             with self._disk.open(part, "r+b") if start else self._disk.begin(part) as file:
                 _hash_start(file, digest, start)
                 file.truncate()
-                self._check_room(part, total, etag)
+                self._check_room(part, total, etag, start)
                 speed = Speed(self._clock())
                 broken = self._copy(response, file, part, digest, start, speed)
                 size = start + speed.total
@@ -118,7 +118,7 @@ class Downloader:
                 if not broken and total is not None and size != total:
                     broken = f"the connection ended after {size:,} of {total:,} bytes"
                 if broken:
-                    return NotSaved(why=broken, etag=etag, moved=speed.total >= LEAST)
+                    return NotSaved(why=broken, etag=etag, kept=size, moved=speed.total >= LEAST)
         return self._publish(work, part, size, digest.hexdigest())
 
     def _copy(
@@ -144,18 +144,18 @@ class Downloader:
                     raise Refused("it does not end")
                 if size - looked > _LOOK:
                     looked = size
-                    self._check_room(part, None, "")
+                    self._check_room(part, None, "", 0)
         except (httpx.HTTPError, TooSlow) as error:
             return str(error) or type(error).__name__
         return ""
 
-    def _check_room(self, part: Path, total: int | None, etag: str) -> None:
+    def _check_room(self, part: Path, total: int | None, etag: str, start: int) -> None:
         """Raise Refused if the disk has no room for the rest: a disk that is filled up takes more with it than one picture."""
         rest = 0 if total is None else max(0, total - self._disk.size(part))
         free = self._disk.free(part.parent)
         if free < rest + _FLOOR:
             why = f"{part.parent} has {free / 1e6:,.0f} MB free, which is not enough; make room"
-            raise Refused(why, local=True, etag=etag)
+            raise Refused(why, local=True, etag=etag, kept=start)
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         self._hosts.on_trace(event, info)
@@ -175,7 +175,7 @@ class Downloader:
         raise Refused("it is redirected without end")
 
     @staticmethod
-    def _start(response: httpx.Response, have: int, resume_etag: str) -> int:
+    def _start(response: httpx.Response, have: int, work: Download) -> int:
         """Where the bytes that come belong; raises Refused if none come."""
         status = response.status_code
         if status in {200, 206} and response.headers.get("Content-Encoding", "identity") not in {
@@ -188,14 +188,21 @@ class Downloader:
         if status in {206, 416}:
             goes_on = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             # A server that does not know If-Range sends the end of whatever lies there now.
-            if status == 206 and goes_on and response.headers.get("ETag", resume_etag) == resume_etag:
+            if (
+                status == 206
+                and goes_on
+                and response.headers.get("ETag", work.resume_etag) == work.resume_etag
+            ):
                 return have
             raise Refused(
                 "the server cannot go on where the download stopped"
             )  # no etag kept: next time from the start
         # The part that is here is still good.
         raise Refused(
-            f"its host answered {status}", expired=status in {400, 401, 403, 404, 410}, etag=resume_etag
+            f"its host answered {status}",
+            expired=status in {400, 401, 403, 404, 410},
+            etag=work.resume_etag,
+            kept=work.resume_at,
         )
 
     def _publish(self, work: Download, part: Path, size: int, sha256: str) -> Saved | NotSaved:

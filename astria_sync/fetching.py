@@ -33,7 +33,9 @@ class Fetching:
     ctx: Context
     turns: Turns = field(init=False)
     _heard: dict[int, float] = field(default_factory=dict, init=False)  # when a prompt last had a new picture
-    _again_at: float = field(default=0.0, init=False)  # when a sidecar is to be tried again; 0: at the next plan
+    _again_at: float = field(
+        default=0.0, init=False
+    )  # when a sidecar is to be tried again; 0: at the next plan
 
     def __post_init__(self) -> None:
         """Whose turn it is, is a question of its own."""
@@ -111,6 +113,7 @@ class Fetching:
                     prompt.stem, prompt.remote_id or 0, image.n, ""
                 ),  # what it is, its bytes tell
                 resume_etag=image.etag,
+                resume_at=image.kept,
             )
             self.ctx.start(("download", image.id), piece)
 
@@ -126,6 +129,7 @@ class Fetching:
                 "size": result.size,
                 "sha256": result.sha256,
                 "etag": "",
+                "kept": 0,
                 "reason": "",
             }
             journal.change("images", image.id, state="saved", saved_at=self.ctx.wall, **values)
@@ -140,6 +144,7 @@ class Fetching:
             attempt=attempt,
             next_at=self.ctx.now + wait,
             etag=result.etag,
+            kept=result.kept,
             reason=result.why,
         )
         prompt = journal.prompt(image.prompt_id)

@@ -174,3 +174,9 @@ def m001_first(db: Database) -> None:
     for statement in _FIRST.split(";\n"):
         if statement.strip():
             db.execute(statement)
+
+
+@migrations()
+def m002_bytes_kept(db: Database) -> None:
+    """How much of a part that was kept is durable: what lies behind it a power cut may have turned into anything."""
+    db.execute("ALTER TABLE images ADD COLUMN kept INTEGER NOT NULL DEFAULT 0")

@@ -86,6 +86,7 @@ def fetch(tmp_path: Path) -> Iterator[Callable[..., Saved | NotSaved]]:
         *,
         url: str = URL,
         etag: str = "",
+        kept: int = 10**9,
         plain: bool = False,
         **how: Any,
     ) -> Saved | NotSaved:
@@ -94,7 +95,14 @@ def fetch(tmp_path: Path) -> Iterator[Callable[..., Saved | NotSaved]]:
         )
         open_ones.append(downloader)
         return downloader.fetch(
-            Download(image_id=1, url=url, folder=tmp_path / "out", stem="walk-5-1", resume_etag=etag)
+            Download(
+                image_id=1,
+                url=url,
+                folder=tmp_path / "out",
+                stem="walk-5-1",
+                resume_etag=etag,
+                resume_at=kept,
+            )
         )
 
     yield run
@@ -222,6 +230,16 @@ def test_a_range_that_was_not_asked_for(fetch, out, status, headers):
     cdn = Cdn()
     assert isinstance(fetch(cdn, etag=result.etag), Saved)
     assert "Range" not in cdn.asked[0].headers
+
+
+def test_what_a_power_cut_left_of_a_part(fetch, out):
+    """A part is gone on with from where it was durable: behind that there may be zeros, which no structure shows."""
+    first = fetch(lambda _: answer(200, JPEG[:5000], ETag='"one"', Content_Length=str(len(JPEG))))
+    assert first.kept == 5000
+    (part,) = out.iterdir()
+    part.write_bytes(JPEG[:5000] + bytes(len(JPEG) - 5000))
+    assert isinstance(fetch(Cdn(), etag=first.etag, kept=first.kept), Saved)
+    assert files(out) == {"walk-5-1.jpg": JPEG}
 
 
 def test_a_part_without_an_etag_is_no_start(fetch, out):
@@ -403,7 +421,7 @@ def test_the_network_breaks(fetch, out):
 
     keep_part(out, JPEG[:5000])
     result = fetch(refuse, etag='"one"')
-    assert result == NotSaved(why="connection refused", etag='"one"')
+    assert result == NotSaved(why="connection refused", etag='"one"', kept=10**9)
     assert files(out) == {PART: JPEG[:5000]}
 
 

@@ -157,6 +157,7 @@ class Image:
     next_at: float
     deadline: float
     saved_at: float | None
+    kept: int  # bytes of a part that are durable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -159,6 +159,7 @@ class Download:
     folder: Path
     stem: str  # file name without extension
     resume_etag: str = ""
+    resume_at: int = 0  # bytes of the part that are durable; what lies behind them is not gone on with
     lane = Lane.DOWNLOADS
 
 
@@ -179,6 +180,7 @@ class NotSaved:
     expired: bool = False
     local: bool = False
     etag: str = ""  # of the part that was kept
+    kept: int = 0  # bytes of it that are durable
     moved: bool = False  # some of it came: worth going on soon
 
 
