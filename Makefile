@@ -6,9 +6,11 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
-WORKERS ?= 2
+WORKERS ?= 3
+N ?= 10000
+SEED ?= 1000
 
-.PHONY: demo test lint check format wheel clean print-python diagrams
+.PHONY: demo test lint check format wheel clean print-python diagrams soak
 
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
@@ -48,6 +50,9 @@ $(VENV)/.lint: $(VENV)/.test
 
 print-python:
 	@echo $(PYTHON)
+
+soak: $(VENV)/.test  # N schedules of the simulation, from SEED on; a failing one is told as the command that plays it again
+	$(BIN)/python -m tests.simulation $(SEED) --soak $(N) --workers $(shell nproc)
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

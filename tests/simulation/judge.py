@@ -1,7 +1,7 @@
 """What must hold after every step, and what when all has come to rest."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ class Judge:
 
     def __init__(self, world: World, person: Person) -> None:
         self.world, self.person = world, person
-        self._seen = 0
+        self._seen = self._asked = 0
+        self._seeds: defaultdict[str, set[str]] = defaultdict(set)
         self.paid: dict[str, Counter[str]] = {"prompt": Counter(), "tune": Counter()}
         world.after_step = self.step
         world.on_published = self.published
@@ -35,6 +36,20 @@ class Judge:
                 f"{entry.kind} {entry.id} ({what}) is number {self.paid[entry.kind][what]} of {may[what]} wished for"
             )
         self._seen = len(created)
+        self._one_seed_each()
+
+    def _one_seed_each(self) -> None:
+        """What may have been made is asked for again with the seed that it had, and every wish has a seed of its own."""
+        requests = self.world.astria.ledger.requests()
+        for entry in requests[self._asked :]:
+            refused = entry.status is not None and 400 <= entry.status < 500 and entry.status != 408
+            if entry.method == "POST" and entry.path.endswith("/prompts") and not refused:
+                word = self._what("prompt", {"text": entry.field("prompt[text]")})
+                self._seeds[word].add(str(entry.field("prompt[seed]")))
+                assert len(self._seeds[word]) <= self.person.wishes.words[word], (
+                    f"{word} went out with another seed"
+                )
+        self._asked = len(requests)
 
     def _what(self, kind: str, facts: Any) -> str:
         if kind == "tune":

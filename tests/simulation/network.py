@@ -27,6 +27,7 @@ class Weather:
 
     rate: float = 0.0  # share of requests that something happens to
     link: bool = True
+    haze: float = 0.0  # share of lists that are as they were a while ago
     stale: float = 50.0  # seconds that a stale list lies behind at most
     refused_until: float = 0.0  # the token is not accepted before
 
@@ -45,6 +46,8 @@ class Network:
     def fault(self, method: str, host: str) -> Fault | None:
         if host == "api" and self.time.now < self.weather.refused_until:
             return Fault(kind="status", status=401, body='{"error": "You need to sign in"}')
+        if method == "GET" and host == "api" and self.chance.random() < self.weather.haze:
+            return Fault(kind="stale", seconds=self.chance.uniform(1, self.weather.stale))
         if self.chance.random() >= self.weather.rate:
             return None
         kinds = ["refuse", "cut", "status", "status", "garbage", "hang", "delay"]

@@ -104,12 +104,15 @@ class Person:
         folder = self._place() / name if self.chance.random() < 0.2 else self.world.inbox / name
         count = self.chance.randint(1, 3)
         for n in range(count):
-            late = self.chance.uniform(0, 3) * n
-            self.world.time.after(late, lambda n=n: self._write(folder / f"{n + 1}.jpg", photo(n)))  # type: ignore[misc]
+            self.world.time.after(self.chance.uniform(0, 3) * n, lambda n=n: self._picture(folder, n))  # type: ignore[misc]
         if self.chance.random() < 0.5:
             self._write(folder / "tune.toml", b'name = "woman"\n')
         if self.chance.random() < 0.6:
             self._write(folder / f"{self._new('p')}.prompt", self._text().encode())
+
+    def _picture(self, folder: Path, n: int) -> None:
+        if n == 0 or folder.exists():  # it may have been renamed meanwhile
+            self._write(folder / f"{n + 1}.jpg", photo(n))
 
     def drop_prompt(self) -> None:
         data = self._text().encode()
@@ -123,6 +126,14 @@ class Person:
     def _rewrite(self, path: Path, data: bytes) -> None:
         if path.exists():
             self._write(path, data)
+
+    def drop_twins(self) -> None:
+        """The same words twice, wanted as two."""
+        text, place = self._text(), self._place()
+        if found := WORD.search(text):
+            self.wishes.words[found[0]] += 1
+        for _ in range(2):
+            self._write(place / f"{self._new('p')}.prompt", text.encode())
 
     def drop_seeded(self) -> None:
         self._write(

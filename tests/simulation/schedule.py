@@ -82,7 +82,7 @@ class Schedule:
         chance, person, world = self.chance, self.person, self.world
         length = chance.choice((300.0, 1200.0, 3600.0))
         rare = [person.drop_broken, person.drop_seeded, person.pause, person.retry, person.delete_folder]
-        usual = [person.drop_folder, person.drop_prompt, person.drop_prompt, person.drop_prompt, person.edit]
+        usual = [person.drop_folder, person.drop_prompt, person.drop_prompt, person.drop_twins, person.edit]
         more = [
             person.rename,
             person.copy,
@@ -142,8 +142,12 @@ class Schedule:
 
     def weather(self) -> None:
         weather = self.world.network.weather
-        weather.rate = self.chance.choice((0.05, 0.2, 0.5))
-        self.world.time.after(self.chance.uniform(20, 600), lambda: setattr(weather, "rate", 0.0))
+        weather.rate, weather.haze = self.chance.choice((0.05, 0.2, 0.5)), self.chance.choice((0.0, 0.0, 0.6))
+
+        def clear() -> None:
+            weather.rate = weather.haze = 0.0
+
+        self.world.time.after(self.chance.uniform(20, 600), clear)
 
     def link_loss(self) -> None:
         weather = self.world.network.weather
@@ -173,7 +177,7 @@ class Schedule:
 
     def _fair_weather(self) -> None:
         world = self.world
-        world.network.weather.rate, world.network.weather.link = 0.0, True
+        world.network.weather.rate, world.network.weather.haze, world.network.weather.link = 0.0, 0.0, True
         world.network.weather.refused_until = 0.0
         world.disk.trouble.error, world.disk.trouble.crash_in = 0, -1
         world.machine.state_full = False

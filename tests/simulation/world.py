@@ -27,7 +27,7 @@ from tests.simulation.network import Network, PictureTransport, PlayedApi
 
 START = 1_800_000_000.0  # seconds since the epoch
 RESCAN = 300.0
-CHECK = 60.0
+CHECK = 150.0
 NETWORK_WORK = (
     work.CreateTune,
     work.CreatePrompt,

@@ -1,0 +1,136 @@
+"""Ten ways to break the product, each a switch that exists only here: a harness that lets one pass would prove nothing.
+
+Each has the seed of a schedule that catches it; `python -m tests.simulation --breakages` looks for such seeds anew.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from astria_sync import media, reconciling, sending
+from astria_sync.binding import Binding
+from astria_sync.core import reconcile, retry
+from astria_sync.core.retry import Answer, NoAnswer, Verdict
+from astria_sync.core.work import NotSaved
+from astria_sync.fetching import Fetching
+from astria_sync.journal import Journal, open_journal
+from astria_sync.places import Places
+from astria_sync.sending import Sending
+from tests.simulation import world
+from tests.simulation.machine import Broken, PowerDisk
+from tests.simulation.schedule import play
+
+CAUGHT_BY = Path(__file__).with_name("caught_by.json")  # name → seed
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """One change for the worse: what it is, and where it is put in."""
+
+    name: str
+    target: Any
+    attribute: str
+    instead: Any
+
+
+def _retry_a_504(result: Answer | NoAnswer) -> Verdict:
+    lost = isinstance(result, Answer) and result.status >= 500
+    return Verdict.LATER if lost else retry.judge_create(result)
+
+
+def _never_sent(result: Answer | NoAnswer) -> Verdict:
+    """Every broken connection is taken for one over which nothing was sent."""
+    return Verdict.OFFLINE if isinstance(result, NoAnswer) else retry.judge_create(result)
+
+
+_fixed = Sending._fixed
+_arm_prompt = Sending._arm_prompt
+
+
+def _one_seed(self: Sending, ready: Any, workspace: str) -> dict[str, Any]:
+    fixed = _fixed(self, ready, workspace)
+    return {**fixed, "seed": 7, "params": {**fixed["params"], "seed": 7}}
+
+
+def _new_seed_each_time(self: Sending, prompt: Any, ready: Any, workspace: str) -> None:
+    self.ctx.journal.change("prompts", prompt.id, armed_at=None)
+    _arm_prompt(self, self.ctx.journal.prompt(prompt.id), ready, workspace)
+
+
+def _by_words_alone(remote: Any, *, text: str, watermark: int, **_: Any) -> bool:
+    return remote.id > watermark and reconcile.squeeze(remote.text) == reconcile.squeeze(text)
+
+
+def _forget_the_crash(self: Sending) -> None:
+    """What was armed when the last run ended is taken for never sent."""
+    journal = self.ctx.journal
+    for table, state in (("tunes", "uploading"), ("prompts", "submitting")):
+        for row in journal.rows(f"SELECT id FROM {table} WHERE state = '{state}'"):
+            journal.change(table, row["id"], state="queued")
+
+
+_downloaded = Fetching.downloaded
+
+
+def _all_kept(self: Fetching, piece: Any, result: Any) -> None:
+    """As much of a part is taken for durable as lies there."""
+    if isinstance(result, NotSaved) and result.etag:
+        result = replace(result, kept=2**40)
+    _downloaded(self, piece, result)
+
+
+def _unsynced(path: Any, *, now: float) -> Journal:
+    journal = open_journal(path, now=now)
+    journal._conn.execute("PRAGMA synchronous = NORMAL")
+    return journal
+
+
+BREAKAGES = (
+    Breakage("a 504 is taken for a no", sending, "judge_create", _retry_a_504),
+    Breakage("a broken connection is taken for one that never was", sending, "judge_create", _never_sent),
+    Breakage("what was under way at a crash is sent again", Sending, "after_crash", _forget_the_crash),
+    Breakage("all prompts have one seed", Sending, "_fixed", _one_seed),
+    Breakage("a request that is sent again has a new seed", Sending, "_arm_prompt", _new_seed_each_time),
+    Breakage("a request is recognised by its words alone", reconciling, "same_prompt", _by_words_alone),
+    Breakage("every list is believed, and one look is enough", reconciling, "CLEAN_LOOKS", 1),
+    Breakage("an answer is ours whatever its id", Binding, "owner", lambda *_: None),
+    Breakage("a commit is not on disk before a request goes out", world, "open_journal", _unsynced),
+    Breakage("no fsync before a picture has its final name", PowerDisk, "make_durable", lambda *_: None),
+    Breakage("what came is not looked at", media, "complete", lambda *_: None),
+    Breakage("a part is gone on with from its end", Fetching, "downloaded", _all_kept),
+    Breakage("an empty root is believed", Places, "suspicious", lambda *_: False),
+)
+
+
+@contextmanager
+def broken(breakage: Breakage) -> Iterator[None]:
+    """The product with this one change, until the end of the block."""
+    with patch.object(breakage.target, breakage.attribute, breakage.instead):
+        yield
+
+
+def catches(breakage: Breakage, seed: int) -> str:
+    """What a schedule says of the broken product; "" if it lets it pass."""
+    with broken(breakage):
+        try:
+            play(seed)
+        except (Exception, Broken) as error:  # noqa: BLE001 - any way to notice it counts
+            return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def search(first: int = 0, most: int = 500) -> dict[str, int]:
+    """For each breakage the first seed that catches it."""
+    found: dict[str, int] = {}
+    for breakage in BREAKAGES:
+        for seed in range(first, first + most):
+            if said := catches(breakage, seed):
+                found[breakage.name] = seed
+                print(f"{breakage.name}: seed {seed}: {said[:150]}", flush=True)
+                break
+        else:
+            print(f"{breakage.name}: NOT CAUGHT by {most} schedules", flush=True)
+    return found
