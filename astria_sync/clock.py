@@ -14,6 +14,14 @@ class Clock(Protocol):
         """Seconds since the epoch, as the machine has it."""
 
 
+def day_of(wall: float) -> tuple[float, float]:
+    """The local day that this moment lies in, from midnight to midnight."""
+    year, month, day = time.localtime(wall)[:3]
+    # mktime finds out by itself whether it is summer then, and which day comes after the 31st.
+    began, ends = (time.mktime((year, month, one, 0, 0, 0, 0, 0, -1)) for one in (day, day + 1))
+    return began, ends
+
+
 class SystemClock:
     """The machine's. Setting the wall clock back an hour must not stop work for an hour, hence the steady one."""
 

@@ -239,15 +239,23 @@ class Commands:
         self.journal.change("sources", source.id, stamp="", adoptable=0)
 
     def _approve(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Let go what is held back."""
-        count = 0
+        """Let go what is held back: by `hold_above`, or by the day's limit. To pass one is not to pass the other."""
+        count = tunes = 0
         for source in self._sources(arguments.get("paths", ())):
             for prompt in self.journal.prompts("source_id = ? AND state = 'held'", [source.id]):
-                self.journal.move_prompt(prompt, Event.APPROVED, self.wall, reason="approved")
-                self.journal.change("prompts", prompt.id, approved=True)
+                past = {"needs_mc": None, "past_limit": True} if prompt.needs_mc is not None else {}
+                self.journal.move_prompt(
+                    prompt, Event.APPROVED, self.wall, reason="approved", approved=True, **past
+                )
                 count += 1
-        message = f"{_things(count, 'prompt')} let go." if count else "Nothing is held back there."
-        return {"count": count, "message": message}
+            held = "source_id = ? AND state = 'queued' AND needs_mc IS NOT NULL"
+            for tune in self.journal.tunes(held, [source.id]):
+                self.journal.change("tunes", tune.id, needs_mc=None, past_limit=True, reason="approved")
+                self.journal.record(self.wall, "tune", tune.id, source.id, "approved")
+                tunes += 1
+        parts = [_things(number, what) for number, what in ((tunes, "tune"), (count, "prompt")) if number]
+        message = f"{' and '.join(parts)} let go." if parts else "Nothing is held back there."
+        return {"count": count + tunes, "message": message}
 
     def _repair(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Fetch pictures again that are recorded but not there as they were saved (`verify --repair`)."""

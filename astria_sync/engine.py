@@ -25,6 +25,7 @@ from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
 from astria_sync.sending import Sending
+from astria_sync.spending import Spending
 from astria_sync.subjects import Subjects
 from astria_sync.tuning import Tuning
 from astria_sync.upkeep import Expiring, Upkeep
@@ -64,6 +65,7 @@ class Engine:
             ctx=ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching, doors=self.doors
         )
         self.reconciling = Reconciling(ctx=ctx, doors=self.doors, following=self.following)
+        self.spending = Spending(ctx=ctx)
         self.sending = Sending(
             ctx=ctx,
             tuning=self.tuning,
@@ -72,6 +74,7 @@ class Engine:
             reconciling=self.reconciling,
             doors=self.doors,
             room=Room(ctx=ctx),
+            spending=self.spending,
         )
         self.notes = Notes(ctx=ctx)
         self.upkeep = Upkeep(ctx=ctx)
@@ -216,6 +219,7 @@ class Engine:
         """Everything that is due, in the order that data flows."""
         self.planned_at = self.ctx.now
         self.ctx.pass_time()
+        self.spending.begin()
         self.sending.paused = bool(self.ctx.journal.get("paused", False))
         self.intake.plan()
         self.prompting.plan()
@@ -225,6 +229,7 @@ class Engine:
             self.following.plan()
             self.reconciling.plan()
             self.sending.plan()
+            self.spending.tell()
         self.notes.plan()
 
     def _result(self, outcome: Outcome) -> Any:

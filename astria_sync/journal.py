@@ -20,7 +20,9 @@ from astria_sync.errors import StateDamaged, StateTooNew
 from astria_sync.schema import migrations
 
 _JSON: Final = frozenset({"settings", "params", "patch", "patched", "variant", "request", "files", "answer"})
-_BOOL: Final = frozenset({"current", "changed", "is_image_folder", "approved", "complete", "lost", "sought"})
+_BOOL: Final = frozenset(
+    {"current", "changed", "is_image_folder", "approved", "complete", "lost", "sought", "past_limit"}
+)
 _Row = TypeVar("_Row", Source, Tune, Prompt, Image)
 _STATES: Final[Mapping[type, type]] = {Tune: TuneState, Prompt: PromptState}
 

@@ -99,13 +99,14 @@ class Loop:
     def patience(self, deadline: float | None) -> float:
         """Seconds until the next thing is due."""
         now = self._engine.ctx.now
-        if (
-            self._engine.prompting.restless
-        ):  # a folder's tune was adopted after its prompts were looked at: no answer will wake the loop
+        # A folder's tune was adopted after its prompts were looked at, or one was held back and the next may go: no answer will
+        # wake the loop.
+        if self._engine.prompting.restless or self._engine.spending.restless:
             return _SOON
         known = [
             self._engine.intake.next_due(),
             None if self._engine.ctx.stopping else self._engine.doors.next_due(),  # nobody knocks any more
+            self._engine.spending.next_due(),
             deadline,
             # As of the last plan: what has become due since then was seen by nobody yet.
             self._engine.ctx.journal.next_deadline(self._engine.planned_at),
@@ -140,11 +141,13 @@ class Loop:
         )
 
     def _moves(self, table: str, rest: set[str], sending: set[str]) -> bool:
-        """Whether a row is in none of the states `rest`; queued ones count only in roots of which something is sent."""
+        """Whether a row is in none of the states `rest`; queued ones count only in roots of which something is sent, and not if
+        the day's limit holds them back.
+        """
         here = f"SELECT id FROM sources WHERE root IN ({','.join('?' * len(sending))})"
         sql = (
             f"SELECT 1 FROM {table} WHERE state NOT IN ({','.join('?' * len(rest))}) "
-            f"AND (state != 'queued' OR source_id IN ({here})) LIMIT 1"
+            f"AND (state != 'queued' OR (needs_mc IS NULL AND source_id IN ({here}))) LIMIT 1"
         )
         return self._engine.ctx.journal.value(sql, [*rest, *sending]) is not None
 

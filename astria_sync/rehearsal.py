@@ -14,11 +14,13 @@ from astria_sync.context import Context, roots_of
 from astria_sync.core import work
 from astria_sync.core.lifecycle import UNSENT_TUNES, Event, PromptState, TuneState
 from astria_sync.core.model import Outcome, Prompt, Source, Tune
+from astria_sync.core.prices import USD, Kind, Leave, prompt_kind
 from astria_sync.core.wire import form
 from astria_sync.engine import Engine
 from astria_sync.journal import Journal, adopt, open_journal
 from astria_sync.judging import Ready
 from astria_sync.settings import Settings
+from astria_sync.spending import kind_of_row
 from astria_sync.stale import FAILED_PROMPTS
 from astria_sync.tasks import read_folder, walk
 
@@ -143,16 +145,17 @@ def _planned_tune(engine: Engine, tune: Tune, source: Source) -> Planned:
     own = "id" in tune.params
     contents = scan.contents(roots_of(engine.ctx.settings)[source.root], source.path)
     new = tune.state is not TuneState.FAILED
+    estimate, held = _priced(engine, kind_of_row(tune), going=new and not own, approved=tune.past_limit)
     return Planned(
         kind="tune",
         path=source.path,
         root=source.root,
-        state="new" if new else "failed",
+        state="held" if held else "new" if new else "failed",
         method_path=f"GET /tunes/{tune.params['id']}" if own else "POST /tunes",
         fields=[] if own else list(form("tune", tune.params)),
         uploads=[] if own or not new else [*contents.pictures, *contents.captions],
-        reason=_reason(tune.reason, tune.error),
-        estimate_usd=0.0 if own else _estimate(engine, "tunes", "model_type", tune.model_type, 1),
+        reason=held or ("" if tune.needs_mc is not None else _reason(tune.reason, tune.error)),
+        estimate_usd=0.0 if own else estimate,
     )
 
 
@@ -179,7 +182,8 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
         None,
     )
     if isinstance(found, Ready):
-        state = "held" if prompt.state is PromptState.HELD else "new"
+        # What the day's limit holds back is asked about anew.
+        state = "held" if prompt.state is PromptState.HELD and prompt.needs_mc is None else "new"
         reason = prompt.reason if state == "held" else ""
         shown = [
             ("prompt[text]", found.text),
@@ -187,7 +191,11 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
         ]
         uploads = [f"prompt[{name}]={path}" for name, path in found.files]
         target = str(found.target)
-        estimate = _estimate(engine, "prompts", "target", found.target, found.num_images)
+        kind = prompt_kind(found.target, found.params, found.num_images)
+        estimate, held = _priced(engine, kind, going=state == "new", approved=prompt.past_limit)
+        state, reason = ("held", held) if held else (state, reason)
+    elif sent_before and state != "failed":
+        estimate, _ = _priced(engine, kind_of_row(prompt), going=False, approved=prompt.past_limit)
     return Planned(
         kind="prompt",
         path=source.path,
@@ -225,12 +233,18 @@ def _reason(reason: str, error: str) -> str:
     return f"{reason}: {error}" if reason and error else reason or error
 
 
-def _estimate(engine: Engine, table: str, column: str, value: Any, images: int) -> float | None:
-    """What the same cost lately; None where nothing like it was bought yet."""
-    per = "num_images" if table == "prompts" else "1"
-    row = engine.ctx.journal.value(
-        f"SELECT avg(1.0 * cost / images) FROM (SELECT cost_mc AS cost, {per} AS images FROM {table} "
-        f"WHERE {column} = ? AND bound_at IS NOT NULL AND cost_mc > 0 ORDER BY id DESC LIMIT 20)",
-        [value],
-    )
-    return None if row is None else round(row * images / 100_000, 5)
+def _priced(engine: Engine, kind: Kind, *, going: bool, approved: bool) -> tuple[float | None, str]:
+    """What it would cost as far as that is known; and why the day's limit would hold it back, if it would."""
+    spending = engine.spending
+    if not going:
+        price = spending.price(kind)
+        return _usd(price), ""
+    left = spending.day.left
+    leave, price = spending.ask(kind, approved=approved)
+    # The price of the first that nobody knows is known by the time that the next one goes.
+    goes = leave is Leave.NOW or (price is None and left is not None and left > 0)
+    return _usd(price), "" if goes else spending.reason(price)
+
+
+def _usd(price: int | None) -> float | None:
+    return None if price is None else price / USD

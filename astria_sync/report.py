@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from astria_sync.core.lifecycle import PromptState, TuneState
+from astria_sync.core.prices import USD
+from astria_sync.costs import held_back, spent
 from astria_sync.errors import StateDamaged, StateError
 from astria_sync.expiring import at_risk, sentences
 from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, STALE_PROMPT, STALE_TUNE
 from astria_sync.wording import Circumstances, closed_gates, problems, why_and_then
 
 SCHEMA: Final = 1  # of the JSON: counts up when a key changes its meaning
-_USD: Final = 100_000  # thousandths of a cent in a dollar
 
 # What one reads first; the rest by path.
 _ORDER: Final = {
@@ -106,6 +107,7 @@ def snapshot(
         )
         troubles = [
             *problems(meta, around),
+            *held_back(connection, within, now),
             *_file_problems(connection, within),
             *_expiring(connection, within, meta, around),
         ]
@@ -114,7 +116,7 @@ def snapshot(
             **_empty(daemon),
             "paused": around.paused,
             "counts": _counts(connection, within),
-            "spent": _spent(connection, within, now),
+            "spent": spent(connection, within, now),
             "problems": troubles,
             "failed": any(_failed(order) for order in shown)
             or any(one["kind"] == "file" for one in troubles),
@@ -214,7 +216,7 @@ def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
         "then": then,
         "error": order["error"],
         "page": order["url"],
-        "cost_usd": order["cost_mc"] / _USD,
+        "cost_usd": order["cost_mc"] / USD,
     }
     if order["kind"] == "prompt":
         item |= {"variant": json.loads(order["variant"]), "images_saved": order["saved"]}
@@ -235,20 +237,6 @@ def _counts(connection: sqlite3.Connection, within: str) -> dict[str, Any]:
     saved, octets = connection.execute(sql).fetchone()
     counts["images"] = {"saved": saved, "bytes": octets}
     return counts
-
-
-def _spent(connection: sqlite3.Connection, within: str, now: float) -> dict[str, float]:
-    """What was ordered from here. A tune that `id` in tune.toml names was paid for elsewhere, once."""
-    midnight = datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    total = today = 0
-    for table, own in (("tunes", "json_extract(o.params, '$.id') IS NULL"), ("prompts", "1")):
-        # An order without an attempt of ours was found in the account: it cost then, not today.
-        sql = f"""
-            SELECT coalesce(sum(o.cost_mc), 0), coalesce(sum(o.cost_mc * (o.bound_at >= ? AND o.attempt > 0)), 0)
-            FROM {table} o JOIN sources s ON s.id = o.source_id WHERE o.cost_mc > 0 AND {own} AND {within}"""
-        sums = connection.execute(sql, [midnight.timestamp()]).fetchone()
-        total, today = total + sums[0], today + sums[1]
-    return {"today_usd": today / _USD, "total_usd": total / _USD}
 
 
 # What concerns more than one file

@@ -180,3 +180,32 @@ def m001_first(db: Database) -> None:
 def m002_bytes_kept(db: Database) -> None:
     """How much of a part that was kept is durable: what lies behind it a power cut may have turned into anything."""
     db.execute("ALTER TABLE images ADD COLUMN kept INTEGER NOT NULL DEFAULT 0")
+
+
+_DAY_LIMIT = """
+ALTER TABLE tunes ADD COLUMN needs_mc INTEGER;
+ALTER TABLE tunes ADD COLUMN past_limit INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE prompts ADD COLUMN needs_mc INTEGER;
+ALTER TABLE prompts ADD COLUMN past_limit INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX tunes_needs ON tunes (needs_mc) WHERE needs_mc IS NOT NULL;
+CREATE INDEX prompts_needs ON prompts (needs_mc) WHERE needs_mc IS NOT NULL;
+CREATE INDEX tunes_bound ON tunes (bound_at, attempt, cost_mc);
+CREATE INDEX prompts_bound ON prompts (bound_at, attempt, cost_mc);
+CREATE INDEX tunes_priced ON tunes (model_type, base_tune_id)
+    WHERE bound_at > 0 AND (cost_mc > 0 OR state = 'ready');
+CREATE INDEX prompts_priced ON prompts (target) WHERE bound_at > 0 AND (cost_mc > 0 OR state = 'done');
+CREATE INDEX prompts_like ON prompts (target, num_images, json_extract(params, '$.resolution'))
+    WHERE bound_at > 0 AND (cost_mc > 0 OR state = 'done');
+"""
+
+
+@migrations()
+def m003_day_limit(db: Database) -> None:
+    """The day's limit.
+
+    `needs_mc`: what the day must have left before a row may go that the limit holds back; NULL: it does not hold it.
+    `past_limit`: a person let it go past the limit.
+    """
+    for statement in _DAY_LIMIT.split(";\n"):
+        if statement.strip():
+            db.execute(statement)

@@ -20,6 +20,7 @@ from astria_sync.judging import Ready
 from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
+from astria_sync.spending import Spending
 from astria_sync.tuning import Tuning
 
 log = logging.getLogger("astria_sync")
@@ -49,6 +50,7 @@ class Sending:
     reconciling: Reconciling
     doors: Doors
     room: Room
+    spending: Spending
     paused: bool = field(default=False)
 
     # Sending
@@ -62,7 +64,7 @@ class Sending:
 
     def _tunes(self) -> None:
         free = self.ctx.free(work.Lane.UPLOADS)
-        queued, values = self._queued(self.ctx.walked, _NO_TWIN)
+        queued, values = self._queued(self.ctx.walked, f"{_NO_TWIN} AND {self.spending.fitting}")
         # More than there are places: some may have to wait for a survey or for one of the same title.
         for tune in self.ctx.journal.tunes(queued, [*values, free + 16]) if free else ():
             source = self.ctx.journal.source(tune.source_id)
@@ -104,7 +106,7 @@ class Sending:
         twin = "state IN ('uploading', 'unsure') AND title = ? AND workspace = ?"
         if journal.tunes(twin, [tune.title, tune.workspace]):
             return
-        if self.reconciling.adopt_tune(tune, source):
+        if self.reconciling.adopt_tune(tune, source) or not self.spending.lets_tune(tune):
             return
         tune = journal.move_tune(
             tune,
@@ -134,17 +136,22 @@ class Sending:
         free = self.ctx.free(work.Lane.REQUESTS) - (limit > 1)
         if free <= 0:
             return
+        self.spending.wake(free)
         if not self._sought():
             return
         queued, values = self._queued(self.room.roots(_AT_MOST))
-        for prompt in self.ctx.journal.prompts(queued, [*values, free]):
+        for prompt in self.ctx.journal.prompts(queued, [*values, free + self.spending.spare]):
+            if self.ctx.free(work.Lane.REQUESTS) <= (limit > 1):
+                return
             source = self.ctx.journal.source(prompt.source_id)
             if source.missing_since is not None or not prompt.current:
                 self._forget("prompt", prompt)
                 continue
             workspace = self.ctx.workspace(source.root)
             if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):
-                self._arm_prompt(self.ctx.journal.prompt(prompt.id), ready, workspace)
+                judged = self.ctx.journal.prompt(prompt.id)
+                if self.spending.lets_prompt(judged, ready):
+                    self._arm_prompt(judged, ready, workspace)
 
     def _sought(self) -> bool:
         """Look in the account for what may be there already, before anything is sent, so that what is new after all is
@@ -197,7 +204,7 @@ class Sending:
             workspace=prompt.workspace,
             target=prompt.target or 0,
             fields=(("prompt[text]", prompt.text), *form("prompt", prompt.params)),
-            uploads=tuple(_upload(name, path) for name, path in prompt.files),
+            uploads=tuple(work.prompt_upload(name, path) for name, path in prompt.files),
         )
         self.ctx.start(("create", "prompt", prompt.id), piece)
 
@@ -291,8 +298,3 @@ def _has_our_seed(row: Tune | Prompt, body: Mapping[str, Any]) -> bool:
     if isinstance(row, Tune) or row.request.get("params", {}).get("seed") is not None:
         return False
     return row.seed is not None and body.get("seed") == row.seed
-
-
-def _upload(name: str, path: str) -> work.Upload:
-    field_name = f"prompt[{name}][]" if name == "image_references" else f"prompt[{name}]"
-    return work.Upload(field=field_name, path=path, name=path.rpartition("/")[2])

@@ -144,11 +144,15 @@ class Tuning:
         refused = tune.state is TuneState.FAILED and tune.armed_at is not None
         if refused and tune.params == values["params"] and tune.content == source.content:
             return
+        if tune.remote_id is not None:  # Astria could not make it: what it cost stays on record
+            self._again(source, tune)
+            return
         if isinstance(base := values["base_tune_id"], str):
             self.ctx.journal.move_tune(tune, Event.INVALID, self.ctx.wall, reason=base)
             return
         fresh = {"armed_at": None, "watermark": None, "attempt": 0, "looks": 0, "next_at": 0, "error": ""}
-        self.ctx.journal.move_tune(tune, Event.SETTLED, self.ctx.wall, reason="", **fresh, **values)
+        values |= {"reason": "", "needs_mc": None}
+        self.ctx.journal.move_tune(tune, Event.SETTLED, self.ctx.wall, **fresh, **values)
 
     def request(self, source: Source) -> dict[str, Any]:
         """The columns of an order for this folder as it is now; `base_tune_id` is a sentence if it cannot be told."""

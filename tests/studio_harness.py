@@ -15,7 +15,7 @@ from PIL import Image
 
 from astria_sync import config
 from astria_sync.api import Api
-from astria_sync.clock import SystemClock
+from astria_sync.clock import Clock, SystemClock
 from astria_sync.context import Context, roots_of
 from astria_sync.core import work
 from astria_sync.core.model import Command, Hint, Tick
@@ -72,10 +72,11 @@ class Daemon:
         crash_when: Callable[[Any], bool] | None = None,
         sent: bool = False,
         chance: random.Random | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.studio = studio
         sim, settings = studio.sim, studio.settings()
-        self.clock = SystemClock()
+        self.clock = clock or studio.clock or SystemClock()
         self.journal = open_journal(settings.state, now=self.clock.wall())
         base = settings.astria.base_url
         self.api = Api(base, lambda: Token(studio.token, source="the test"), timeout=studio.timeout)
@@ -148,6 +149,7 @@ class Studio:
         self.home, self.sim = home, sim
         self.token = sim.token
         self.timeout = 10.0
+        self.clock: Clock | None = None  # the machine's, unless a test turns it
         self.base_url = sim.base_url
         self.inbox, self.output = home / "inbox", home / "out"
         self.inbox.mkdir()

@@ -416,6 +416,21 @@ def test_letting_go(journal, do):
     assert do("approve") == {"count": 0, "message": "Nothing is held back there."}
 
 
+def test_letting_go_what_the_day_limit_holds(journal, do):
+    """Prompts and tunes go past the day's limit; what a crowd was held for has still to pass it."""
+    dear = prompt(journal, "a.prompt", "held", needs_mc=14_000)
+    crowd = prompt(journal, "b.prompt", "held")
+    jane = folder(journal, "jane", "queued", needs_mc=150_000, reason="the day's limit")
+    folder(journal, "joan", "queued", reason="next")
+    assert do("approve") == {"count": 3, "message": "1 tune and 2 prompts let go."}
+    for row, past in ((journal.prompt(dear.id), True), (journal.prompt(crowd.id), False)):
+        assert (row.approved, row.past_limit, row.needs_mc) == (True, past, None)
+    tune = journal.tune(jane.id)
+    assert (tune.state, tune.past_limit, tune.needs_mc) == (TuneState.QUEUED, True, None)
+    assert "limit" not in tune.reason
+    assert do("approve")["count"] == 0
+
+
 def test_pausing(journal, do):
     """To pause twice is to pause once; to go on leaves no trace but the history."""
     assert [do("pause")["count"], do("pause")["count"], journal.get("paused")] == [1, 0, True]

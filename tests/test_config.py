@@ -193,7 +193,16 @@ def test_models_are_named_in_the_file_and_in_the_environment(home):
         ("[timing]\nretry_max_seconds = 5", "retry_max_seconds must not be less than retry_base_seconds"),
         ("[limits]\nuploads = 0", "uploads"),
         ("[limits]\nrequests = 1.5", "requests"),
-        ("[limits]\nspend_per_day_usd = 5", "spend_per_day_usd = 5.0 is not available in this version yet"),
+        (
+            "[limits]\nspend_per_day_usd = -0.01",
+            "spend_per_day_usd must be a number from 0 to",
+        ),
+        ("[limits]\nspend_per_day_usd = inf", "spend_per_day_usd"),
+        ("[limits]\nspend_per_day_usd = nan", "spend_per_day_usd"),
+        (
+            '[limits]\nspend_per_day_usd = "5"',
+            "spend_per_day_usd must be a number from 0 to",
+        ),
         ("[pull]\nenabled = true", "enabled = true is not available in this version yet"),
         ("[notify]\ndesktop = true", "desktop = true is not available in this version yet"),
         ('[notify]\ncommand = "x"', 'command = "x" is not available in this version yet'),

@@ -6,8 +6,9 @@ import sqlite3
 import time
 
 import pytest
+import sqlite_utils
 
-from astria_sync import report
+from astria_sync import report, schema
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.errors import StateDamaged, StateError
 from astria_sync.journal import open_journal
@@ -250,6 +251,46 @@ def test_money_of_today_and_in_all(books):
     books.tune("jane", "ready", cost_mc=100_000, bound_at=NOW, attempt=1)
     books.tune("theirs", "ready", cost_mc=500_000, bound_at=NOW, params={"id": 5})
     assert books.look()["spent"] == {"today_usd": pytest.approx(1.14), "total_usd": pytest.approx(1.42)}
+
+
+@pytest.mark.parametrize(
+    ("prompts", "tunes", "words"),
+    [
+        (0, 0, None),
+        (1, 0, "$0.14 of the day's limit of $0.20 is spent; 1 prompt held back"),
+        (2, 1, "; 2 prompts and 1 tune held back"),
+        (0, 2, "; 2 tunes held back"),
+    ],
+)
+def test_the_day_limit_is_a_problem_while_it_holds_something_back(books, prompts, tunes, words):
+    """How much is spent of how much, and what waits; what `hold_above` holds is none of it."""
+    books.prompt("a.prompt", "done", cost_mc=14_000, bound_at=NOW, attempt=1)
+    books.prompt("crowd.prompt", "held")
+    books.prompt("failed.prompt", "failed", needs_mc=5)
+    for n in range(prompts):
+        books.prompt(f"jane/{n}.prompt", "held", needs_mc=14_000)
+    for n in range(tunes):
+        books.tune(f"joan{n}", "queued", needs_mc=150_000)
+    books.journal.put("day_limit", 0.2)
+    found = [one["text"] for one in books.look()["problems"] if one["kind"] == "limit"]
+    assert len(found) == (words is not None)
+    assert not words or words in found[0]
+    assert not [one for one in books.look(paths=["/in/crowd.prompt"])["problems"] if one["kind"] == "limit"]
+
+
+def test_a_state_of_an_earlier_version_is_told(tmp_path):
+    """Before the new version has run, `status` shows what the old one has left."""
+    old = sqlite_utils.Database(tmp_path / "old.db")
+    schema.migrations.apply(old, stop_before="m003_day_limit")
+    with old.conn:
+        source = {"kind": "prompt", "root": "/in", "path": "a.prompt", "created_at": NOW, "updated_at": NOW}
+        old["sources"].insert({"id": 1, **source})
+        prompt = {"source_id": 1, "state": "done", "cost_mc": 14_000, "bound_at": NOW, "attempt": 1}
+        old["prompts"].insert({**prompt, "created_at": NOW, "updated_at": NOW})
+        old["meta"].insert({"key": "day_limit", "value": "5"})
+    old.close()
+    found = report.snapshot(tmp_path / "old.db", now=NOW, daemon=STOPPED)
+    assert (found["spent"]["today_usd"], found["problems"]) == (0.14, [])
 
 
 def test_pictures_are_counted_and_listed(books, tmp_path):

@@ -27,7 +27,7 @@ COMMANDS: Final = {
         "retry": ("orders", "Try again what failed."),
         "rerun": ("orders", "One more generation of a prompt."),
         "retrain": ("orders", "A new tune of a folder as it is now."),
-        "approve": ("orders", "Let go what `hold_above` holds back."),
+        "approve": ("orders", "Let go what `hold_above` or the day's limit holds back."),
         "pause": ("orders", "Start nothing new; downloads go on."),
         "resume": ("orders", "Go on after `pause`."),
     },

@@ -100,11 +100,6 @@ def colour(stream: Any) -> bool:
     return not plain and stream is not None and bool(stream.isatty())  # a stream that was closed is None
 
 
-def dollars(usd: float) -> str:
-    """Money as one reads it; small amounts keep what matters of them."""
-    return f"${usd:.2f}" if usd == 0 or usd >= 0.1 else f"${usd:.4f}".rstrip("0")
-
-
 def count(number: int, what: str) -> str:
     """`1 picture`, `2 pictures`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -15,7 +15,8 @@ from typing import Any, Final
 import click
 
 from astria_sync import report
-from astria_sync.cli.common import command, count, dollars, quoted, say, show, size, visible
+from astria_sync.cli.common import command, count, quoted, say, show, size, visible
+from astria_sync.core.prices import dollars
 from astria_sync.errors import UsageError
 
 _PATIENCE: Final = 60.0  # seconds until something must be wrong

@@ -51,7 +51,7 @@ def retrain(invocation: Invocation, folder: str, *, as_json: bool) -> int:
 @json_option
 @pass_invocation
 def approve(invocation: Invocation, paths: tuple[str, ...], *, everything: bool, as_json: bool) -> int:
-    """Let go what `hold_above` holds back at or below PATHs."""
+    """Let go what `hold_above`, or the day's limit, holds back at or below PATHs."""
     return _order(
         invocation, "approve", _these_or_all("approve", paths, everything=everything), as_json=as_json
     )

@@ -10,13 +10,13 @@ from astria_sync.cli.common import (
     Invocation,
     command,
     count,
-    dollars,
     json_option,
     pass_invocation,
     show,
     show_json,
     visible,
 )
+from astria_sync.core.prices import dollars
 
 if TYPE_CHECKING:
     from astria_sync.rehearsal import Planned

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from astria_sync import report
-from astria_sync.cli.common import Invocation, command, count, dollars, pass_invocation, size, visible
+from astria_sync.cli.common import Invocation, command, count, pass_invocation, size, visible
+from astria_sync.core.prices import dollars
 
 log = logging.getLogger("astria_sync")
 
@@ -31,7 +32,7 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
     """Watch the folders, order what is new, fetch the pictures; until stopped.
 
     Ends on Ctrl-C or SIGTERM once requests under way are answered; a second Ctrl-C does not wait. With --once it ends with 1
-    if something is failed, or unfinished after --timeout.
+    if something is failed, or unfinished after --timeout; what waits for `approve` or for the next day's money is neither.
     """
     from astria_sync.cli import logs
     from astria_sync.service import Service

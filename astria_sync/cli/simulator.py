@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from astria_sync.cli.common import command, count, dollars, json_option, say, show, show_json
+from astria_sync.cli.common import command, count, json_option, say, show, show_json
+from astria_sync.core.prices import dollars
 from astria_sync.errors import UsageError
 
 _SECONDS = click.FloatRange(min=0)

@@ -18,7 +18,6 @@ from astria_sync.cli.common import (
     colour,
     command,
     count,
-    dollars,
     json_option,
     pass_invocation,
     show,
@@ -26,6 +25,7 @@ from astria_sync.cli.common import (
     size,
     visible,
 )
+from astria_sync.core.prices import dollars
 from astria_sync.errors import UsageError
 
 _SECTIONS: Final = {

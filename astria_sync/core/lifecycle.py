@@ -45,7 +45,7 @@ class Event(StrEnum):
     INVALID = "invalid"  # it cannot be sent as it is; the person must change something
     CHANGED = "changed"  # the file changed before anything was sent, or after a failure
     WAITS = "waits"  # a tune that it mentions is not ready
-    HELD = "held"  # more new prompts at one go than `hold_above`
+    HELD = "held"  # more new prompts at one go than `hold_above`, or more money than the day's limit
     APPROVED = "approved"  # a person let it go
     ARMED = "armed"  # the intent is durable; from here on bytes may go out
     NOT_SENT = "not_sent"  # proof that Astria did not act: nothing went out, or it said "later"
@@ -103,6 +103,7 @@ PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
     (_P.WAITING, _E.SETTLED): _P.QUEUED,
     (_P.WAITING, _E.INVALID): _P.FAILED,
     (_P.HELD, _E.APPROVED): _P.WAITING,
+    (_P.HELD, _E.SETTLED): _P.QUEUED,  # the day's limit has room for it again
     (_P.HELD, _E.INVALID): _P.FAILED,
     (_P.QUEUED, _E.SETTLED): _P.QUEUED,
     (_P.QUEUED, _E.WAITS): _P.WAITING,

@@ -83,6 +83,8 @@ class Tune:
     url: str
     created_at: float
     updated_at: float
+    needs_mc: int | None  # the day's limit holds it back until the day has this much left
+    past_limit: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +133,8 @@ class Prompt:
     answer: Mapping[str, Any]
     created_at: float
     updated_at: float
+    needs_mc: int | None
+    past_limit: bool
 
 
 def kind_of(row: Tune | Prompt) -> str:

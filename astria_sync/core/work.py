@@ -28,6 +28,12 @@ class Upload:
     name: str
 
 
+def prompt_upload(name: str, path: str) -> Upload:
+    """A file of a prompt, under the parameter that it is."""
+    field_name = f"prompt[{name}][]" if name == "image_references" else f"prompt[{name}]"
+    return Upload(field=field_name, path=path, name=path.rpartition("/")[2])
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Walk:
     """Look at folders of a root: each alone, or (true) with all below. Comes back as a tuple of model.Look."""

@@ -41,6 +41,18 @@ def test_run_once_sums_up(desk, account):
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} \w+ ", result.stderr)
 
 
+def test_run_once_with_a_day_limit_has_not_failed(desk, account):
+    """What the day's limit holds back is left for another day: that is said, and the run ends with 0."""
+    desk.configure("[limits]\nspend_per_day_usd = 0.01")
+    for name in ("sky", "sea"):
+        (desk.inbox / f"{name}.prompt").write_text(f"a {name}")
+    result = desk.process("run", "--once", "--timeout", "30", **account)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^Made: 1 picture of 1 prompt", result.stderr, re.MULTILINE)
+    assert "costs more than the day's limit of $0.01" in result.stderr
+    assert "$0.14 of the day's limit of $0.01 is spent; 1 prompt held back" in result.stderr
+
+
 def test_run_without_a_token_ends_with_4(desk):
     """Nothing can be done without a token, and that is said."""
     result = desk.configure().process("run", "--once")
