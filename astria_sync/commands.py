@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from astria_sync.approving import let_go
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Source, Tune
 from astria_sync.errors import UsageError
 from astria_sync.journal import Journal
 from astria_sync.stale import FAILED_PROMPTS
+from astria_sync.wording import things
 
 _AGAIN: Final = "to be tried again"
 _COPIED: Final = (
@@ -96,7 +98,7 @@ class Commands:
         self.journal.put("balance_at_402", None)
         if not count and not resting:
             return {"count": 0, "message": "Nothing there has failed."}
-        message = f"{_things(count)} will be tried again." if count else "What rests for the balance goes on."
+        message = f"{things(count)} will be tried again." if count else "What rests for the balance goes on."
         return {"count": count, "message": message}
 
     def _retry_source(self, source: Source) -> int:
@@ -178,7 +180,7 @@ class Commands:
                 count += 1
         if not count:
             raise UsageError(f"There is no prompt at {', '.join(paths)}.")
-        return {"count": count, "message": f"{_things(count, 'generation')} more ordered."}
+        return {"count": count, "message": f"{things(count, 'generation')} more ordered."}
 
     def _once_more(self, prompt: Prompt) -> None:
         top = self.journal.value(
@@ -222,7 +224,7 @@ class Commands:
                 )
             self._new_tune(folders[0], tune, "a new tune was asked for")
             count += 1
-        return {"count": count, "message": f"{_things(count, 'new tune')} ordered."}
+        return {"count": count, "message": f"{things(count, 'new tune')} ordered."}
 
     def _new_tune(self, source: Source, old: Tune, reason: str) -> None:
         """Another tune of the folder, of its pictures as they are; the old one stays on record."""
@@ -239,23 +241,8 @@ class Commands:
         self.journal.change("sources", source.id, stamp="", adoptable=0)
 
     def _approve(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Let go what is held back: by `hold_above`, or by the day's limit. To pass one is not to pass the other."""
-        count = tunes = 0
-        for source in self._sources(arguments.get("paths", ())):
-            for prompt in self.journal.prompts("source_id = ? AND state = 'held'", [source.id]):
-                past = {"needs_mc": None, "past_limit": True} if prompt.needs_mc is not None else {}
-                self.journal.move_prompt(
-                    prompt, Event.APPROVED, self.wall, reason="approved", approved=True, **past
-                )
-                count += 1
-            held = "source_id = ? AND state = 'queued' AND needs_mc IS NOT NULL"
-            for tune in self.journal.tunes(held, [source.id]):
-                self.journal.change("tunes", tune.id, needs_mc=None, past_limit=True, reason="approved")
-                self.journal.record(self.wall, "tune", tune.id, source.id, "approved")
-                tunes += 1
-        parts = [_things(number, what) for number, what in ((tunes, "tune"), (count, "prompt")) if number]
-        message = f"{' and '.join(parts)} let go." if parts else "Nothing is held back there."
-        return {"count": count + tunes, "message": message}
+        """Let go what is held back."""
+        return let_go(self.journal, self._sources(arguments.get("paths", ())), self.wall)
 
     def _repair(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Fetch pictures again that are recorded but not there as they were saved (`verify --repair`)."""
@@ -268,7 +255,7 @@ class Commands:
                 if prompt.state is PromptState.DONE:
                     self.journal.move_prompt(prompt, Event.PICTURED, self.wall, reason="to be fetched again")
                 count += 1
-        return {"count": count, "message": f"{_things(count, 'picture')} to be fetched again."}
+        return {"count": count, "message": f"{things(count, 'picture')} to be fetched again."}
 
     def _pause(self, *, paused: bool) -> dict[str, Any]:
         before = bool(self.journal.get("paused", False))
@@ -291,10 +278,6 @@ def _has_changed(source: Source) -> bool:
 def _glob(path: str) -> str:
     """A path as a GLOB pattern that means only itself."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
-
-
-def _things(count: int, what: str = "thing") -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def absolute(path: str) -> str:

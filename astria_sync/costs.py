@@ -7,6 +7,7 @@ from typing import Final
 
 from astria_sync.clock import day_of
 from astria_sync.core.prices import USD, dollars
+from astria_sync.wording import things
 
 TABLES: Final = ("tunes", "prompts")
 # An order without an attempt of ours was found in the account: it cost then, not today. A clock that was wrong for a while
@@ -45,7 +46,7 @@ def held_back(connection: sqlite3.Connection, within: str, now: float) -> Iterat
             f"SELECT count(*) FROM {table} JOIN sources s ON s.id = source_id WHERE {condition} AND {within}"
         )
         if number := connection.execute(rows).fetchone()[0]:
-            held.append(f"{number:,} {table if number != 1 else table[:-1]}")
+            held.append(things(number, table.removesuffix("s")))
     if held:
         today = dollars(spent(connection, "1", now)["today_usd"])
         yield {

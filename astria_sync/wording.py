@@ -148,6 +148,11 @@ def _clock(moment: float, around: Circumstances) -> str:
     return time.strftime("%H:%M:%S" if then[:3] == today[:3] else "%Y-%m-%d %H:%M", then)
 
 
+def things(count: int, what: str = "thing") -> str:
+    """`1 prompt`, `2 prompts`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def closed_gates(meta: Mapping[str, Any], *, running: bool) -> dict[str, str]:
     """The doors that are closed, from the state's small facts. Without a daemon the network was last tried long ago; the others stay as they are."""
     lasting = ("gate:auth", "gate:balance")

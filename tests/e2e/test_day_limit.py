@@ -20,12 +20,13 @@ STOPPED = {"running": False, "pid": None, "since": None}
 
 
 class Turned:
-    """The machine's clocks, turned to a time of this day; a test turns them on."""
+    """The machine's clocks, turned to a time of tomorrow, so that every file is of the past; a test turns them on."""
 
     def __init__(self, hour, minute=0, second=0):
         self.clock = SystemClock()
         self.slept = 0.0
-        self.set = time.mktime((*time.localtime()[:3], hour, minute, second, 0, 0, -1)) - time.time()
+        year, month, day = time.localtime()[:3]
+        self.set = time.mktime((year, month, day + 1, hour, minute, second, 0, 0, -1)) - time.time()
 
     def now(self):
         return self.clock.now() + self.slept

@@ -1,0 +1,29 @@
+"""`approve`: what `hold_above` or the day's limit holds back goes. To pass one is not to pass the other."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from astria_sync.core.lifecycle import Event
+from astria_sync.core.model import Source
+from astria_sync.costs import HELD_BACK
+from astria_sync.journal import Journal
+from astria_sync.wording import things
+
+_PAST_LIMIT: Final = {"needs_mc": None, "past_limit": True}
+
+
+def let_go(journal: Journal, sources: Iterable[Source], wall: float) -> dict[str, Any]:
+    """Let go what is held back of these sources; the answer of a command."""
+    count = {"tune": 0, "prompt": 0}
+    for source in sources:
+        for prompt in journal.prompts("source_id = ? AND state = 'held'", [source.id]):
+            past = {} if prompt.needs_mc is None else _PAST_LIMIT
+            journal.move_prompt(prompt, Event.APPROVED, wall, reason="approved", approved=True, **past)
+            count["prompt"] += 1
+        for tune in journal.tunes(f"source_id = ? AND {HELD_BACK['tunes']}", [source.id]):
+            journal.change("tunes", tune.id, reason="approved", **_PAST_LIMIT)
+            journal.record(wall, "tune", tune.id, source.id, "approved")
+            count["tune"] += 1
+    parts = [things(number, what) for what, number in count.items() if number]
+    message = f"{' and '.join(parts)} let go." if parts else "Nothing is held back there."
+    return {"count": sum(count.values()), "message": message}
