@@ -10,6 +10,7 @@ from astria_sync.core.model import Prompt, Tune, kind_of
 from astria_sync.core.pace import next_delay, typical
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 from astria_sync.fetching import Fetching
+from astria_sync.late import expect_now
 from astria_sync.prompting import Prompting
 from astria_sync.tuning import Tuning
 
@@ -49,8 +50,9 @@ class Binding:
         """The tune's id is known."""
         journal = self.ctx.journal
         source = journal.source(tune.source_id)
-        journal.raise_mark("tune", tune.workspace, remote.id)
         own = "id" in tune.params
+        if not own:  # what tune.toml names may be anybody's, and in no list of ours
+            journal.raise_mark("tune", tune.workspace, remote.id)
         told = {} if own else (tune.patched or dict(self.tuning.patch_of(source)))
         moved = self.move(
             tune,
@@ -68,8 +70,10 @@ class Binding:
             next_at=self.ctx.now + self.ctx.settings.timing.poll_seconds,
         )
         assert isinstance(moved, Tune)
-        self.tuning.compare(source, moved)
+        if moved.current:
+            self.tuning.compare(source, moved)
         self.progress(journal.tune(tune.id), remote)
+        expect_now(self.ctx, moved)
 
     def bind_prompt(self, prompt: Prompt, remote: RemotePrompt) -> None:
         """The prompt's id is known."""
@@ -85,6 +89,7 @@ class Binding:
         )
         self.progress(moved, remote)
         self.ask_again_later(self.ctx.journal.prompt(prompt.id))
+        expect_now(self.ctx, moved)
 
     def progress(self, row: Tune | Prompt, remote: RemoteTune | RemotePrompt) -> None:
         """Astria shows it: note what is new."""
@@ -102,6 +107,7 @@ class Binding:
             cost_mc=remote.cost_mc or tune.cost_mc,
             url=remote.url,
             expires_at=remote.expires_at,
+            made_at=remote.created_at or tune.made_at,
         )
         if tune.state is not TuneState.TRAINING:
             return

@@ -16,6 +16,7 @@ from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Source, Tune
 from astria_sync.errors import UsageError
 from astria_sync.journal import Journal
+from astria_sync.late import give_up
 from astria_sync.stale import FAILED_PROMPTS
 from astria_sync.wording import things
 
@@ -113,8 +114,9 @@ class Commands:
                 self._new_tune(source, tune, _AGAIN)
                 continue
             forgotten = {"armed_at": None, "watermark": None}
+            give_up(self.journal, tune, self.wall)
             self.journal.move_tune(
-                tune, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, **forgotten
+                tune, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, lost=False, **forgotten
             )
             adoptable = source.adoptable if tune.armed_at is None else 0
             self.journal.change("sources", source.id, stamp="", adoptable=adoptable)
@@ -145,9 +147,9 @@ class Commands:
             return True
         if prompt.armed_at is not None:  # the one that failed must not be found and taken again
             self.journal.change("sources", source.id, adoptable=0)
-        self.journal.move_prompt(
-            prompt, Event.RETRY, self.wall, reason=_AGAIN, error="", attempt=0, next_at=0, **forgotten
-        )
+        give_up(self.journal, prompt, self.wall)
+        anew = {"attempt": 0, "next_at": 0, "lost": False, **forgotten}
+        self.journal.move_prompt(prompt, Event.RETRY, self.wall, reason=_AGAIN, error="", **anew)
         self.journal.change("prompts", prompt.id, approved=True)
         return True
 
@@ -165,10 +167,13 @@ class Commands:
                     f"{source.path} has changed since it was last read; what it asks for now is ordered by itself."
                 )
             newest = self.journal.value(
-                "SELECT script FROM prompts WHERE source_id = ? ORDER BY id DESC", [source.id]
+                "SELECT script FROM prompts WHERE source_id = ? AND spare_of IS NULL "
+                "ORDER BY current DESC, created_at DESC, id DESC",
+                [source.id],
             )
             latest = self.journal.prompts(
-                "source_id = ? AND script = ? AND id IN (SELECT max(id) FROM prompts GROUP BY source_id, fingerprint)",
+                "source_id = ? AND script = ? AND id IN "
+                "(SELECT max(id) FROM prompts WHERE spare_of IS NULL GROUP BY source_id, fingerprint)",
                 [source.id, newest],
             )
             for prompt in latest:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from astria_sync.auditing import Auditing
 from astria_sync.commands import Commands
 from astria_sync.context import Context
 from astria_sync.core import gates, work
@@ -20,6 +21,7 @@ from astria_sync.folders import TuneFiles
 from astria_sync.following import Following
 from astria_sync.intake import Intake
 from astria_sync.judging import Judge
+from astria_sync.late import latest
 from astria_sync.notes import Notes
 from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
@@ -64,8 +66,11 @@ class Engine:
         self.following = Following(
             ctx=ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching, doors=self.doors
         )
-        self.reconciling = Reconciling(ctx=ctx, doors=self.doors, following=self.following)
         self.spending = Spending(ctx=ctx)
+        self.auditing = Auditing(ctx=ctx, binding=self.following.binding)
+        self.reconciling = Reconciling(
+            ctx=ctx, doors=self.doors, following=self.following, auditing=self.auditing
+        )
         self.sending = Sending(
             ctx=ctx,
             tuning=self.tuning,
@@ -86,7 +91,7 @@ class Engine:
             work.CreatePrompt: lambda one: self.sending.answered(one.work, self._result(one)),
             work.PatchTune: lambda one: self.following.patched(one.work, self._result(one)),
             work.FetchOne: lambda one: self.following.fetched(one.work, self._result(one)),
-            work.Poll: lambda one: self.following.polled(one.work, self._result(one)),
+            work.Poll: self._polled,
             work.Survey: lambda one: self.reconciling.surveyed_now(one.work, self._result(one)),
             work.Probe: lambda one: self.doors.probed(self._result(one)),
             work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
@@ -110,6 +115,7 @@ class Engine:
                 "images",
             ):  # the clock may have been set back since they were written
                 self.ctx.journal.clip_deadlines(table, now + longest)
+            self.ctx.journal.clip_deadlines("rereads", latest(self.ctx))
             for name in (gates.NETWORK, gates.AUTH, gates.SLOW):
                 self.ctx.open_gate(name)
             if reason := self.ctx.journal.get("gate:balance"):
@@ -223,11 +229,13 @@ class Engine:
         self.sending.paused = bool(self.ctx.journal.get("paused", False))
         self.intake.plan()
         self.prompting.plan()
+        self.auditing.settle()
         self.fetching.plan()
         if not self.ctx.stopping:
             self.doors.plan()
             self.following.plan()
             self.reconciling.plan()
+            self.auditing.plan()
             self.sending.plan()
             self.spending.tell()
         self.notes.plan()
@@ -253,6 +261,11 @@ class Engine:
             self.intake.looked(look)
             if look.recursive and look.scope == ".":
                 self.prompting.look_again()
+
+    def _polled(self, outcome: Outcome) -> None:
+        pages: work.Pages = self._result(outcome)
+        self.following.polled(outcome.work, pages)
+        self.auditing.listed(outcome.work.kind, outcome.work.workspace, pages.objects)
 
     def _folder_read(self, outcome: Outcome) -> None:
         self.tuning.read(outcome.work, outcome.result, outcome.failure)

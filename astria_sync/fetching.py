@@ -228,6 +228,7 @@ class Fetching:
             "made_by": f"astria-sync {astria_sync.__version__}",
             "id": prompt.remote_id,
             "page": prompt.url,
+            "duplicate_of": journal.value("SELECT remote_id FROM prompts WHERE id = ?", [prompt.spare_of]),
             "source": {
                 "root": source.root,
                 "path": source.path,

@@ -225,7 +225,10 @@ class Journal:
             for table, state in questions
         ]
         untold = "SELECT min(next_at) FROM tunes WHERE state = 'ready' AND patch != '{}' AND next_at > ?"
-        return min((at for at in [*found, self.value(untold, [now])] if at is not None), default=None)
+        found += [
+            self.value(sql, [now]) for sql in (untold, "SELECT min(next_at) FROM rereads WHERE next_at > ?")
+        ]
+        return min((at for at in found if at is not None), default=None)
 
     # Small facts
 

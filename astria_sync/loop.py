@@ -135,6 +135,8 @@ class Loop:
         untold = "current = 1 AND patch != '{}' AND state IN ('training', 'ready')"
         if gates.AUTH not in closed and self._engine.ctx.journal.tunes(untold):
             return False
+        if gates.AUTH not in closed and self._engine.auditing.urgent:
+            return False
         sending = self._engine.ctx.walked  # of a root that is not there nothing is sent
         return not (
             self._moves("tunes", rest, sending) or self._moves("prompts", rest, sending - self._full())

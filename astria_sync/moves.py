@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from astria_sync import promptfile
 from astria_sync.core.lifecycle import UNSENT_PROMPTS, UNSENT_TUNES, PromptState, TuneState
@@ -11,18 +12,24 @@ from astria_sync.core.model import FileSight, FolderSight, Source
 from astria_sync.errors import FileProblem
 from astria_sync.journal import Journal
 
+_GIVEN_UP: Final = "SELECT 1 FROM given_up WHERE source_id = ?"
+
 
 def has_orders(journal: Journal, source: Source) -> bool:
     """Whether Astria has, or may have, heard of this source."""
     table = "tunes" if source.kind == "folder" else "prompts"
-    return journal.value(f"SELECT 1 FROM {table} WHERE source_id = ?", [source.id]) is not None
+    sql = f"SELECT 1 FROM {table} WHERE source_id = ? UNION ALL {_GIVEN_UP}"
+    return journal.value(sql, [source.id] * 2) is not None
 
 
 def is_heard_of(journal: Journal, source: Source) -> bool:
     """Whether it has orders of its own that Astria knows, or may know."""
     table = "tunes" if source.kind == "folder" else "prompts"
-    sql = f"SELECT 1 FROM {table} WHERE source_id = ? AND (armed_at IS NOT NULL OR bound_at IS NOT NULL)"
-    return journal.value(sql, [source.id]) is not None
+    sql = (
+        f"SELECT 1 FROM {table} WHERE source_id = ? AND (armed_at IS NOT NULL OR bound_at IS NOT NULL) "
+        f"UNION ALL {_GIVEN_UP}"
+    )
+    return journal.value(sql, [source.id] * 2) is not None
 
 
 def elsewhere(source: Source) -> str:

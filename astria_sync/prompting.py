@@ -118,7 +118,7 @@ class Prompting:
         have: set[str] = set()
         for row in journal.prompts("source_id = ?", [source.id]):
             have.add(row.fingerprint)
-            if row.current is not (row.fingerprint in wanted):
+            if row.spare_of is None and row.current is not (row.fingerprint in wanted):
                 journal.change("prompts", row.id, current=row.fingerprint in wanted)
         missing = [request for fingerprint, request in wanted.items() if fingerprint not in have]
         if missing:

@@ -1,16 +1,19 @@
 """Requests whose fate is unknown, and orders from before this state was, against Astria's lists."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from astria_sync.auditing import Auditing
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event
 from astria_sync.core.model import OLDER_THAN_RUN, OLDER_THAN_STATE, Prompt, Source, Tune
-from astria_sync.core.reconcile import CLEAN_LOOKS, look_counts, same_prompt, same_tune, unclaimed
+from astria_sync.core.reconcile import CLEAN_LOOKS, Row, look_counts, same_prompt, same_tune, unclaimed
 from astria_sync.core.retry import judge_read
 from astria_sync.doors import Doors
 from astria_sync.following import Following
+from astria_sync.late import expect
 
 _FRESH_SECONDS: Final = (
     60.0  # a watermark for tunes is no older: one made elsewhere in between would pass for ours
@@ -25,6 +28,7 @@ class Reconciling:
     ctx: Context
     doors: Doors
     following: Following
+    auditing: Auditing
     _listed: dict[tuple[str, str], float] = field(default_factory=dict, init=False)
     _account: dict[tuple[str, str], list[Any]] = field(default_factory=dict, init=False)  # to adopt from
     _searched: dict[tuple[str, str], int] = field(default_factory=dict, init=False)  # how far back it reaches
@@ -52,10 +56,16 @@ class Reconciling:
         sql = f"SELECT workspace, min(watermark) AS mark FROM {kind}s WHERE state = 'unsure' AND next_at <= ? GROUP BY 1"
         for row in self.ctx.journal.rows(sql, [self.ctx.now]):
             if self.ctx.free(work.Lane.REQUESTS):
+                workspace = row["workspace"]
                 piece = work.Survey(
-                    kind=kind, workspace=row["workspace"], down_to=row["mark"] or 0, purpose="unsure"
+                    kind=kind,
+                    workspace=workspace,
+                    down_to=row["mark"] or 0,
+                    purpose="unsure",
+                    asked=self.ctx.now,
+                    mark=self.ctx.journal.mark(kind, workspace),
                 )
-                self.ctx.start(("unsure", kind, row["workspace"]), piece)
+                self.ctx.start(("unsure", kind, workspace), piece)
 
     def surveyed(self, kind: str, workspace: str) -> bool:
         """Whether the watermark is known well enough to arm a request; if not, a list is asked for."""
@@ -92,52 +102,50 @@ class Reconciling:
 
     def surveyed_now(self, piece: work.Survey, pages: work.Pages) -> None:
         """A list from its head."""
-        mark = self.ctx.journal.mark(piece.kind, piece.workspace)
         self.following.seen(piece.kind, piece.workspace, pages)
-        if pages.failure is not None:
+        self.auditing.listed(piece.kind, piece.workspace, pages.objects)
+        failed = pages.failure is not None
+        counts = not failed and look_counts(
+            head=pages.head, mark=piece.mark, complete=pages.whole, mark_gone=pages.mark_gone
+        )
+        if piece.purpose == "audit":
+            self.auditing.reread(piece, counts=counts, failed=failed)
+        if failed:
             self.doors.close_for(judge_read(pages.failure), pages.failure)
             return
         key = (piece.kind, piece.workspace)
         self.ctx.journal.raise_mark(piece.kind, piece.workspace, pages.head)
+        if piece.purpose == "unsure":
+            self._not_found(piece, counts=counts)
+        # Last: what is noted in memory stays although what was done before it is rolled back.
         self._listed[key] = self.ctx.now
         if piece.purpose == "adopt":
             self._account[key] = list(pages.objects)
             self._searched[key] = OLDER_THAN_RUN if piece.down_to else OLDER_THAN_STATE
-        elif piece.purpose == "unsure":
-            counts = look_counts(head=pages.head, mark=mark, complete=True)
-            self._reconcile(piece, pages, counts=counts)
 
-    def _reconcile(self, piece: work.Survey, pages: work.Pages, *, counts: bool) -> None:
-        """Unsure requests against a list that reaches down to their watermark."""
-        journal, now = self.ctx.journal, self.ctx.now
+    def _not_found(self, piece: work.Survey, *, counts: bool) -> None:
+        """Requests that are still unsure although a list was read that reaches down to their watermark.
+
+        Those alone that were due when it was asked for: a look that comes too early proves nothing.
+        """
+        journal, wait = self.ctx.journal, self.ctx.settings.timing.reconcile_after_seconds
         due = (
             "state = 'unsure' AND workspace = ? AND next_at <= ? AND coalesce(watermark, 0) >= ? ORDER BY id"
         )
-        values = [piece.workspace, now, piece.down_to]
-        rows: list[Any] = journal.tunes(due, values) if piece.kind == "tune" else journal.prompts(due, values)
+        values = [piece.workspace, piece.asked, piece.down_to]
+        rows: Sequence[Row] = (
+            journal.tunes(due, values) if piece.kind == "tune" else journal.prompts(due, values)
+        )
         for row in rows:
-            ids = unclaimed((one.id for one in pages.objects if _is_it(row, one)), self._bound(piece.kind))
-            if ids:
-                self._found(row, ids, {one.id: one for one in pages.objects})
-            elif counts and row.looks + 1 >= CLEAN_LOOKS:
-                self.following.binding.move(
-                    row, Event.ABSENT, reason="Astria never had it; it is sent again", next_at=now, looks=0
+            clean = counts and not self.auditing.possible(row)
+            if clean and row.looks + 1 >= CLEAN_LOOKS:
+                reason = "Astria never had it; it is sent again"
+                moved = self.following.binding.move(
+                    row, Event.ABSENT, reason=reason, next_at=self.ctx.now, looks=0
                 )
+                expect(self.ctx, moved)
             else:
-                wait = self.ctx.settings.timing.reconcile_after_seconds
-                journal.change(f"{piece.kind}s", row.id, looks=row.looks + counts, next_at=now + wait)
-
-    def _found(self, row: Tune | Prompt, ids: Any, shown: dict[int, Any]) -> None:
-        if len(ids) > 1:
-            spare = ", ".join(str(one) for one in ids[1:])
-            self.ctx.alarm(
-                f"{self.ctx.journal.source(row.source_id).path} was made more than once by Astria: {spare} besides {ids[0]}."
-            )
-        remote = shown[ids[0]]
-        if isinstance(row, Tune):
-            self.following.binding.bind_tune(row, remote)
-        else:
-            self.following.binding.bind_prompt(row, remote)
+                journal.change(f"{piece.kind}s", row.id, looks=row.looks + clean, next_at=self.ctx.now + wait)
 
     def _bound(self, kind: str) -> set[int]:
         sql = f"SELECT remote_id FROM {kind}s WHERE remote_id IS NOT NULL"
@@ -196,20 +204,8 @@ class Reconciling:
         remote = next(one for one in fits if one.id == ids[0])
         self.ctx.journal.change("prompts", prompt.id, **{**fixed, "seed": remote.seed})
         self.following.binding.bind_prompt(self.ctx.journal.prompt(prompt.id), remote)
+        # A random seed that two of them share is one order that was carried out twice, for an earlier state of ours.
+        twice = [one for one in fits if one.id in ids[1:] and one.seed == remote.seed]
+        for one in twice if seed is None is not remote.seed else ():
+            self.auditing.keep(self.ctx.journal.prompt(prompt.id), one)
         return True
-
-
-def _is_it(row: Tune | Prompt, remote: Any) -> bool:
-    watermark = row.watermark or 0
-    if isinstance(row, Tune):
-        return same_tune(
-            remote,
-            title=row.title,
-            class_noun=row.class_noun,
-            model_type=row.model_type,
-            counts=None,
-            watermark=watermark,
-        )
-    return same_prompt(
-        remote, text=row.text, target=row.target, seed=row.seed, params=row.params, watermark=watermark
-    )

@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +14,10 @@ from typing import Any, Final
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.prices import USD
 from astria_sync.costs import held_back, spent
-from astria_sync.errors import StateDamaged, StateError
 from astria_sync.expiring import at_risk, sentences
+from astria_sync.reading import reading
 from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, STALE_PROMPT, STALE_TUNE
-from astria_sync.wording import Circumstances, closed_gates, problems, why_and_then
+from astria_sync.wording import Circumstances, closed_gates, made_besides, problems, why_and_then
 
 SCHEMA: Final = 1  # of the JSON: counts up when a key changes its meaning
 
@@ -40,7 +39,7 @@ _ORDER: Final = {
 
 _COMMON: Final = (
     "o.id AS row, s.path, s.root, s.problem, o.state, o.remote_id AS id, o.reason, o.error, o.updated_at, "
-    "o.next_at, o.url, o.cost_mc"
+    "o.next_at, o.url, o.cost_mc, o.spare_of"
 )
 _TUNES: Final = f"""
     SELECT 'tune' AS kind, {_COMMON}, o.changed, ({FAILED_TUNE}) AS failed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
@@ -50,39 +49,6 @@ _PROMPTS: Final = f"""
         (SELECT count(*) FROM images WHERE prompt_id = o.id AND state = 'saved') AS saved,
         (SELECT count(*) FROM images WHERE prompt_id = o.id) AS wanted
     FROM prompts o JOIN sources s ON s.id = o.source_id"""
-
-
-@contextmanager
-def reading(state: Path) -> Iterator[sqlite3.Connection | None]:
-    """The state, read-only, as of one moment; None if there is none yet. Raises StateError."""
-    try:
-        if not state.exists() or not state.stat().st_size:
-            yield None
-            return
-        with closing(_connect(state)) as connection:
-            connection.row_factory = sqlite3.Row
-            connection.execute("BEGIN")
-            yield connection
-    except sqlite3.OperationalError as error:
-        raise StateError(f"The state {state} cannot be read ({error}); see: astria-sync doctor") from error
-    except sqlite3.DatabaseError as error:
-        raise StateDamaged(
-            f"The state {state} is damaged ({error}); move it away, and astria-sync finds again what it had ordered."
-        ) from error
-
-
-def _connect(state: Path) -> sqlite3.Connection:
-    uri = state.absolute().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=10, isolation_level=None)
-    try:
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
-    except sqlite3.OperationalError:
-        connection.close()
-        if Path(f"{state}-wal").exists():
-            raise
-        # A folder that cannot be written has no place for the shared memory that WAL wants; nobody writes there either.
-        return sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None)
-    return connection
 
 
 def snapshot(
@@ -108,6 +74,7 @@ def snapshot(
         troubles = [
             *problems(meta, around),
             *held_back(connection, within, now),
+            *_duplicates(connection, within),
             *_file_problems(connection, within),
             *_expiring(connection, within, meta, around),
         ]
@@ -204,6 +171,8 @@ def _rank(order: sqlite3.Row) -> tuple[int, str, str, int]:
 
 def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
     why, then = why_and_then(order, around)
+    if order["spare_of"] is not None:
+        why = f"made by Astria besides what was asked for; {why}"
     item = {
         "kind": order["kind"],
         "path": order["path"],
@@ -220,6 +189,8 @@ def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
     }
     if order["kind"] == "prompt":
         item |= {"variant": json.loads(order["variant"]), "images_saved": order["saved"]}
+    if order["spare_of"] is not None:
+        item["duplicate"] = True
     return item
 
 
@@ -228,7 +199,7 @@ def _counts(connection: sqlite3.Connection, within: str) -> dict[str, Any]:
     for table, stale in (("tunes", STALE_TUNE), ("prompts", STALE_PROMPT)):
         sql = f"""
             SELECT o.state, count(*) FROM {table} o JOIN sources s ON s.id = o.source_id
-            WHERE {within} AND NOT ({stale}) GROUP BY o.state"""
+            WHERE {within} AND o.spare_of IS NULL AND NOT ({stale}) GROUP BY o.state"""
         counts[table] |= dict(connection.execute(sql))
     sql = f"""
         SELECT count(*), coalesce(sum(i.size), 0) FROM images i
@@ -244,6 +215,21 @@ def _counts(connection: sqlite3.Connection, within: str) -> dict[str, Any]:
 
 def _meta(connection: sqlite3.Connection) -> dict[str, Any]:
     return {row["key"]: json.loads(row["value"]) for row in connection.execute("SELECT key, value FROM meta")}
+
+
+def _duplicates(connection: sqlite3.Connection, within: str) -> list[dict[str, Any]]:
+    """What Astria made besides what was asked for, as long as it is known: it was paid for."""
+    found: list[dict[str, Any]] = []
+    for kind in ("tune", "prompt"):
+        sql = f"""
+            SELECT s.path, s.root, o.remote_id AS id, first.remote_id AS besides, o.url AS page, o.cost_mc
+            FROM {kind}s o JOIN {kind}s first ON first.id = o.spare_of JOIN sources s ON s.id = o.source_id
+            WHERE o.spare_of IS NOT NULL AND {within} ORDER BY o.id"""
+        for row in connection.execute(sql):
+            text = made_besides(kind, row["path"], row["id"], row["besides"], row["page"])
+            facts = {key: row[key] for key in ("path", "root", "id", "besides", "page")}
+            found.append({"kind": "duplicate", "text": text, **facts, "cost_usd": row["cost_mc"] / USD})
+    return found
 
 
 def _file_problems(connection: sqlite3.Connection, within: str) -> list[dict[str, str]]:

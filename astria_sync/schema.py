@@ -1,7 +1,8 @@
 """The tables, as numbered migrations: committed with their own record, never edited once released.
 
 `sources` are what lies on disk (image folders and prompt files), `tunes` and `prompts` what was ordered for them,
-`images` the pictures that came of it, `waits` which prompt needs which folder, `events` what happened, `meta` the rest.
+`images` the pictures that came of it, `waits` which prompt needs which folder, `events` what happened, `given_up` and
+`rereads` what may yet turn up at Astria, `meta` the rest.
 Times are seconds since the epoch, wall clock; `next_at` is on the engine's clock (see clock.py), which starts from it.
 """
 
@@ -171,9 +172,7 @@ CREATE INDEX events_source ON events (source_id);
 @migrations()
 def m001_first(db: Database) -> None:
     """Everything that version 0.1 needs, and room for what was planned after it."""
-    for statement in _FIRST.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
+    _apply(db, _FIRST)
 
 
 @migrations()
@@ -206,6 +205,52 @@ def m003_day_limit(db: Database) -> None:
     `needs_mc`: what the day must have left before a row may go that the limit holds back; NULL: it does not hold it.
     `past_limit`: a person let it go past the limit.
     """
-    for statement in _DAY_LIMIT.split(";\n"):
+    _apply(db, _DAY_LIMIT)
+
+
+_SPARES = """
+ALTER TABLE tunes ADD COLUMN spare_of INTEGER REFERENCES tunes (id) ON DELETE SET NULL;
+ALTER TABLE tunes ADD COLUMN made_at REAL;
+ALTER TABLE prompts ADD COLUMN spare_of INTEGER REFERENCES prompts (id) ON DELETE SET NULL;
+CREATE INDEX tunes_spare ON tunes (spare_of) WHERE spare_of IS NOT NULL;
+CREATE INDEX prompts_spare ON prompts (spare_of) WHERE spare_of IS NOT NULL;
+CREATE INDEX tunes_key ON tunes (json_extract(params, '$.title'));
+CREATE INDEX prompts_key ON prompts (
+    seed || ' ' || replace(replace(replace(replace(text, ' ', ''), char(9), ''), char(10), ''), char(13), '')
+) WHERE watermark IS NOT NULL;
+
+CREATE TABLE given_up (                     -- orders that Astria may have carried out, and that nobody waits for
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('tune', 'prompt')),
+    source_id INTEGER NOT NULL REFERENCES sources (id) ON DELETE CASCADE,
+    workspace TEXT NOT NULL,
+    key TEXT,                               -- what it is looked up by: a prompt's seed and words, a tune's title
+    remote_id INTEGER,                      -- the object that it is known to have become
+    columns TEXT NOT NULL,                  -- its row as it was, JSON
+    at REAL NOT NULL
+);
+CREATE INDEX given_up_key ON given_up (key);
+CREATE INDEX given_up_remote ON given_up (remote_id);
+CREATE INDEX given_up_source ON given_up (source_id);
+
+CREATE TABLE rereads (                      -- lists that are to be read once more, for what appears late
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('tune', 'prompt')),
+    workspace TEXT NOT NULL,
+    down_to INTEGER NOT NULL,
+    next_at REAL NOT NULL,
+    urgent INTEGER NOT NULL DEFAULT 0       -- how many fruitless readings `run --once` waits for
+);
+"""
+
+
+@migrations()
+def m004_what_astria_made_besides(db: Database) -> None:
+    """`spare_of`: Astria made it besides the one of that row, for one order. `made_at`: when, by Astria's clock."""
+    _apply(db, _SPARES)
+
+
+def _apply(db: Database, statements: str) -> None:
+    for statement in statements.split(";\n"):
         if statement.strip():
             db.execute(statement)

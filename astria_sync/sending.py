@@ -17,6 +17,7 @@ from astria_sync.core.wire import form, read_prompt, read_tune
 from astria_sync.doors import Doors, why
 from astria_sync.following import Following
 from astria_sync.judging import Ready
+from astria_sync.late import give_up
 from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
@@ -87,9 +88,9 @@ class Sending:
 
     def _forget(self, kind: str, row: Tune | Prompt) -> None:
         """Its file went, or was edited, while it was unsure whether Astria has it, and it has not: nobody wants it any more."""
-        self.ctx.event(
-            kind, row.id, row.source_id, "dropped", "its file has changed or gone and Astria never had it"
-        )
+        why = "its file has changed or gone and Astria never had it"
+        self.ctx.event(kind, row.id, row.source_id, "dropped", why)
+        give_up(self.ctx.journal, row, self.ctx.wall)
         self.ctx.journal.drop(f"{kind}s", row.id)
 
     def _use(self, tune: Tune) -> None:

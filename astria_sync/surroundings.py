@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from astria_sync import report
 from astria_sync.errors import AstriaSyncError
+from astria_sync.reading import reading
 from astria_sync.settings import Settings, Watch
 
 _SCARCE: Final = 1_000_000_000  # bytes: less free space than this is worth a warning
@@ -157,7 +157,7 @@ def state_file(settings: Settings) -> Iterator[Check]:
     """The state: whole, private, and whose."""
     state = settings.state
     try:
-        with report.reading(state) as connection:
+        with reading(state) as connection:
             if connection is None:
                 yield from _new_state(state)
                 return

@@ -113,18 +113,22 @@ class Tasks:
     def _poll(self, piece: work.Poll) -> work.Pages:
         wanted = sorted(piece.ids, reverse=True)
         objects: list[RemoteTune | RemotePrompt] = []
-        cursor: int | None = wanted[0] + 1
+        cursor: int | None = (
+            None  # from the head: what was made besides may be newer than all that is asked for
+        )
         covered: list[int] = []
-        while cursor is not None:
+        while True:
             page = self._page(piece.kind, piece.workspace, cursor)
             if not isinstance(page, list):
                 return work.Pages(objects=tuple(objects), covered=tuple(covered), failure=page)
             objects += page
             lowest = page[-1].id if page else 0
-            covered += [one for one in wanted if lowest <= one < cursor]
+            covered += [one for one in wanted if lowest <= one and (cursor is None or one < cursor)]
             # A server that ignores before_id would show the same page for ever.
-            cursor = next_cursor(wanted, lowest) if page and page[0].id < cursor else None
-        return work.Pages(objects=tuple(objects), covered=tuple(covered))
+            stuck = not page or (cursor is not None and page[0].id >= cursor)
+            cursor = None if stuck else next_cursor(wanted, lowest)
+            if cursor is None:
+                return work.Pages(objects=tuple(objects), covered=tuple(covered))
 
     def _survey(self, piece: work.Survey) -> work.Pages:
         objects: list[RemoteTune | RemotePrompt] = []
@@ -139,15 +143,16 @@ class Tasks:
             objects += fresh
             oldest = page[-1].created_at if page else None
             past = oldest is not None and oldest < piece.since
-            if (
-                not page
-                or piece.purpose == "mark"
-                or len(fresh) < len(page)
-                or past
-                or page[0].id >= (cursor or page[0].id + 1)
-            ):
-                return work.Pages(objects=tuple(objects), head=head)
+            stuck = bool(page) and page[0].id >= (cursor or page[0].id + 1)  # it ignores before_id
+            if not page or piece.purpose == "mark" or len(fresh) < len(page) or past or stuck:
+                gone = head < piece.mark and self._is_gone(piece)
+                return work.Pages(objects=tuple(objects), head=head, whole=not stuck, mark_gone=gone)
             cursor = page[-1].id
+
+    def _is_gone(self, piece: work.Survey) -> bool:
+        """Whether the newest object that was known has been deleted since: then a list without it is not an old one."""
+        result = self._api.get(f"{_LIST[piece.kind]}/{piece.mark}", workspace=piece.workspace)
+        return judge_read(result) is Verdict.GONE
 
     def _tidy(self, piece: work.Tidy) -> tuple[Path, ...]:
         left: list[Path] = []

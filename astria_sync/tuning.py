@@ -14,6 +14,7 @@ from astria_sync.core.wire import patch_values, tune_values
 from astria_sync.errors import FileProblem
 from astria_sync.folders import TuneFiles
 from astria_sync.intake import Intake
+from astria_sync.late import give_up
 from astria_sync.tunefile import TuneSettings
 
 log = logging.getLogger("astria_sync")
@@ -150,8 +151,11 @@ class Tuning:
         if isinstance(base := values["base_tune_id"], str):
             self.ctx.journal.move_tune(tune, Event.INVALID, self.ctx.wall, reason=base)
             return
+        if tune.lost:
+            give_up(self.ctx.journal, tune, self.ctx.wall)
         fresh = {"armed_at": None, "watermark": None, "attempt": 0, "looks": 0, "next_at": 0, "error": ""}
         values |= {"reason": "", "needs_mc": None}
+        fresh["lost"] = False
         self.ctx.journal.move_tune(tune, Event.SETTLED, self.ctx.wall, **fresh, **values)
 
     def request(self, source: Source) -> dict[str, Any]:

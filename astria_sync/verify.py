@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from astria_sync.report import reading
+from astria_sync.reading import reading
 
 OK: Final = "ok"
 MISSING: Final = "missing"

@@ -138,6 +138,25 @@ _BY_STATE: Final = {
 }
 
 
+def made_besides(kind: str, path: str, remote_id: int, besides: int | None, page: str) -> str:
+    """A sentence on what Astria made for an order that has one already (`besides`), or had been refused or given up."""
+    where = f": {page}" if page else "."
+    if besides is None:
+        return (
+            f"{path}: Astria made {kind} {remote_id} of a request that it had refused, or that was given up; it is paid "
+            f"for and kept{where}"
+        )
+    if kind == "tune":
+        return (
+            f"{path}: Astria made its tune twice, {remote_id} besides {besides}, which is the one that is used; ask Astria "
+            f"for the price of {remote_id}, or delete it{where}"
+        )
+    return (
+        f"{path}: Astria made it twice, prompt {remote_id} besides {besides}; the pictures of both are fetched, ask Astria "
+        f"for the price of {remote_id}{where}"
+    )
+
+
 def _unless_stopped(around: Circumstances, then: str) -> str:
     return then if around.running else "nothing moves until astria-sync run is started"
 

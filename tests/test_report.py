@@ -12,6 +12,7 @@ from astria_sync import report, schema
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.errors import StateDamaged, StateError
 from astria_sync.journal import open_journal
+from astria_sync.reading import reading
 
 NOW = 1_790_000_000.0
 STOPPED = {"running": False, "pid": None, "since": None}
@@ -327,7 +328,7 @@ def test_reading_does_not_disturb_a_daemon_that_writes(books):
 
 def test_nothing_can_be_written(books):
     """The connection cannot write."""
-    with pytest.raises(StateError, match="readonly"), report.reading(books.path) as connection:
+    with pytest.raises(StateError, match="readonly"), reading(books.path) as connection:
         connection.execute("DELETE FROM meta")
 
 

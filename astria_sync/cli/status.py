@@ -38,6 +38,7 @@ _SECTIONS: Final = {
     "FINISHED": ("ready", "done"),
 }
 _SHOWN: Final = 25  # of one section, without --all
+_MORE: Final = "  … and {:,} more; see: astria-sync status --all"
 _WIDEST: Final = 100
 _COLUMN: Final = 32  # a longer path has its reason on the next line
 
@@ -118,7 +119,7 @@ def _known_as(path: str, roots: Mapping[str, str]) -> str:
 def lines(found: Mapping[str, Any], *, everything: bool, width: int | None = None) -> list[str]:
     """The report in lines, what matters most first, the counts last."""
     width = width or min(shutil.get_terminal_size().columns, _WIDEST) if colour(sys.stdout) else 80
-    text = _head(found, width)
+    text = _head(found, width, None if everything else _SHOWN)
     names = _names(found["items"])
     failed_ready = {
         id(item) for item in found["items"] if item["state"] in {"ready", "done"} and item["reason"]
@@ -134,12 +135,14 @@ def lines(found: Mapping[str, Any], *, everything: bool, width: int | None = Non
     return [*text, *_tail(found, width)]
 
 
-def _head(found: Mapping[str, Any], width: int) -> list[str]:
+def _head(found: Mapping[str, Any], width: int, most: int | None) -> list[str]:
     text = []
-    if found["problems"]:
+    problems = found["problems"]
+    if problems:
         text += [click.style("PROBLEMS", fg="red", bold=True)]
-        for problem in found["problems"]:
+        for problem in problems[:most]:
             text += _wrapped(" ".join(problem["text"].split()), width, "  ", "    ")
+        text += [_MORE.format(len(problems) - most)] if most and len(problems) > most else []
         text.append("")
     if found["paused"]:
         text += [click.style("Paused: nothing new is sent until `astria-sync resume`.", fg="yellow"), ""]
@@ -177,7 +180,7 @@ def _section(
     if shared:
         text += _wrapped(f"→ {shared}", width, "  ", "    ")
     if len(shown) < len(items):
-        text.append(f"  … and {len(items) - len(shown):,} more; see: astria-sync status --all")
+        text.append(_MORE.format(len(items) - len(shown)))
     return [*text, ""]
 
 

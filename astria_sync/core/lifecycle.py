@@ -73,6 +73,10 @@ _E = Event
 TUNE_MOVES: Final[Mapping[tuple[TuneState, Event], TuneState]] = {
     (_T.SETTLING, _E.SETTLED): _T.QUEUED,
     (_T.SETTLING, _E.INVALID): _T.FAILED,
+    (
+        _T.SETTLING,
+        _E.BOUND,
+    ): _T.TRAINING,  # an attempt that was lost turned up; so for all that is bound below
     (_T.QUEUED, _E.CHANGED): _T.SETTLING,
     (_T.QUEUED, _E.SETTLED): _T.QUEUED,
     (_T.QUEUED, _E.INVALID): _T.FAILED,
@@ -92,6 +96,8 @@ TUNE_MOVES: Final[Mapping[tuple[TuneState, Event], TuneState]] = {
     (_T.FAILED, _E.SETTLED): _T.QUEUED,
     (_T.FAILED, _E.INVALID): _T.FAILED,
     (_T.FAILED, _E.RETRY): _T.SETTLING,
+    (_T.FAILED, _E.BOUND): _T.TRAINING,
+    (_T.DELETED, _E.BOUND): _T.TRAINING,  # a list shows it again
 }
 
 PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
@@ -102,6 +108,7 @@ PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
     (_P.WAITING, _E.WAITS): _P.WAITING,
     (_P.WAITING, _E.SETTLED): _P.QUEUED,
     (_P.WAITING, _E.INVALID): _P.FAILED,
+    (_P.WAITING, _E.BOUND): _P.GENERATING,
     (_P.HELD, _E.APPROVED): _P.WAITING,
     (_P.HELD, _E.SETTLED): _P.QUEUED,  # the day's limit has room for it again
     (_P.HELD, _E.INVALID): _P.FAILED,
@@ -127,6 +134,8 @@ PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
     (_P.FAILED, _E.WAITS): _P.WAITING,
     (_P.FAILED, _E.INVALID): _P.FAILED,
     (_P.FAILED, _E.RETRY): _P.WAITING,
+    (_P.FAILED, _E.BOUND): _P.GENERATING,
+    (_P.DELETED, _E.BOUND): _P.GENERATING,
 }
 
 # A row in one of these has nothing at Astria and no request under way: it may be dropped or made anew.

@@ -85,6 +85,8 @@ class Tune:
     updated_at: float
     needs_mc: int | None  # the day's limit holds it back until the day has this much left
     past_limit: bool
+    spare_of: int | None = None  # the row that asked once and got this one too
+    made_at: float | None = None  # by Astria's clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +137,7 @@ class Prompt:
     updated_at: float
     needs_mc: int | None
     past_limit: bool
+    spare_of: int | None = None  # the row that asked once and got this one too
 
 
 def kind_of(row: Tune | Prompt) -> str:

@@ -135,7 +135,11 @@ class Survey:
     workspace: str
     down_to: int
     since: float = 0.0
-    purpose: str = "mark"  # mark: the highest id only, one page; adopt: all; unsure: down to the watermark
+    purpose: str = (
+        "mark"  # mark: the highest id only, one page; adopt: all; unsure, audit: down to the watermark
+    )
+    asked: float = 0.0  # when, on the engine's clock
+    mark: int = 0  # the highest id that was known then
     lane = Lane.REQUESTS
 
 
@@ -146,6 +150,8 @@ class Pages:
     objects: tuple[RemoteTune | RemotePrompt, ...] = ()
     head: int = 0
     covered: tuple[int, ...] = ()  # ids asked for that a page would have shown
+    whole: bool = True  # false: the list broke off without an error
+    mark_gone: bool = False  # the head is older than the mark, and Astria has no object of that id any more
     failure: Any = None
 
 

@@ -1,12 +1,25 @@
 """Is it ours? What may be taken for our lost request, and what never."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astria_sync.core.reconcile import CLEAN_LOOKS, look_counts, same_prompt, same_tune, squeeze, unclaimed
+from astria_sync.core.lifecycle import PromptState, TuneState
+from astria_sync.core.model import Prompt, Tune
+from astria_sync.core.reconcile import (
+    CLEAN_LOOKS,
+    Claim,
+    claim,
+    is_it,
+    key_of,
+    look_counts,
+    same_prompt,
+    same_tune,
+    squeeze,
+    unclaimed,
+)
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 
 SEEDS = st.integers(0, 2**32)
@@ -141,12 +154,22 @@ def test_what_a_form_does_to_text_is_no_difference(lines):
 
 
 @pytest.mark.parametrize(
-    ("head", "mark", "complete", "counts"),
-    [(9, 9, True, True), (12, 9, True, True), (8, 9, True, False), (12, 9, False, False), (0, 0, True, True)],
+    ("head", "mark", "complete", "gone", "counts"),
+    [
+        (9, 9, True, False, True),
+        (12, 9, True, False, True),
+        (8, 9, True, False, False),
+        (8, 9, True, True, True),
+        (12, 9, False, False, False),
+        (8, 9, False, True, False),
+        (0, 0, True, False, True),
+    ],
 )
-def test_which_look_counts(head, mark, complete, counts):
-    """A list that is cut short, or older than what was seen before, proves nothing; and one look is never enough."""
-    assert look_counts(head=head, mark=mark, complete=complete) is counts
+def test_which_look_counts(head, mark, complete, gone, counts):
+    """A list that is cut short, or older than what was seen before and is still there, proves nothing; and one look is never
+    enough.
+    """
+    assert look_counts(head=head, mark=mark, complete=complete, mark_gone=gone) is counts
     assert CLEAN_LOOKS >= 2
 
 
@@ -155,3 +178,153 @@ def test_which_look_counts(head, mark, complete, counts):
 def test_unclaimed(ids, bound):
     """Only ids that no row has are offered, oldest first."""
     assert unclaimed(ids, bound) == sorted(one for one in ids if one not in bound)
+
+
+# Whose is it? Objects that no row has, against rows
+
+
+def row(kind, **values):
+    """A row that was sent, or of which something else is told."""
+    empty = dict.fromkeys((field.name for field in fields(kind)), None)
+    sent = {"id": 1, "params": {}, "watermark": 9, "lost": False, "attempt": 1}
+    return kind(**{**empty, **sent, **values})
+
+
+def prompt(state, /, **values):
+    asked = {"text": "a walk", "target": 7, "seed": 42}
+    return row(Prompt, **{**asked, "state": PromptState(state), **values})
+
+
+def tune(state, /, **values):
+    params = {"title": "jane", "name": "woman"}
+    sent = {"params": params, "model_type": "faceid", "pictures": 4, "captions": 1}
+    return row(Tune, **{**sent, "state": TuneState(state), **values})
+
+
+WAITING = ["unsure", "queued", "waiting", "failed"]
+HAS_ONE = ["generating", "downloading", "done", "failed", "deleted"]
+
+
+@pytest.mark.parametrize("state", WAITING)
+def test_an_order_that_waits_takes_what_is_its_own(state):
+    """Unsure, to be sent again, or refused: an object with its words, target and seed is its own."""
+    waits = prompt(state)
+    assert claim(PROMPT, [waits], []) == (Claim.OURS, waits)
+
+
+@pytest.mark.parametrize("state", HAS_ONE)
+def test_what_is_made_besides_is_a_spare(state):
+    """An order that has an object, whatever became of it: another one is a spare."""
+    has_one = prompt(state, remote_id=10)
+    assert claim(replace(PROMPT, id=11), [has_one], []) == (Claim.SPARE, has_one)
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ({"watermark": 10}, {}),
+        ({"watermark": None}, {}),
+        ({"seed": None}, {}),
+        ({"seed": 43}, {}),
+        ({}, {"seed": None}),
+        ({}, {"text": "a wall"}),
+        ({}, {"tune_id": 8}),
+        ({"params": {"aspect_ratio": "1:1"}}, {}),
+        ({"remote_id": 5, "state": PromptState.DONE}, {"raw": {"orig_prompt_id": 5}}),
+        ({"remote_id": 5, "state": PromptState.DONE, "spare_of": 3}, {}),
+    ],
+    ids=repr,
+)
+def test_what_is_not_ours(values, shown):
+    """From before the request, with another seed, words, target or parameters, a person's copy, or beside a spare: nobody's."""
+    assert claim(replace(PROMPT, **shown), [prompt("unsure", **values)], []) is None
+
+
+def test_a_copy_takes_nothing_away_from_what_is_looked_for():
+    """Should Astria name an original for our own requests one day, they are found all the same."""
+    remote = replace(PROMPT, raw={"orig_prompt_id": 5})
+    assert claim(remote, [prompt("unsure")], []) == (Claim.OURS, prompt("unsure"))
+
+
+def test_an_answer_under_way_is_waited_for():
+    """Whatever else would fit: as long as a request is out whose object it may be, it is nobody's."""
+    rows = [prompt("unsure", id=1), prompt("done", id=2, remote_id=10), prompt("submitting", id=3)]
+    assert claim(replace(PROMPT, id=11), rows, []) == (Claim.LATER, rows[2])
+
+
+def test_who_comes_first():
+    """Who looks for it, who is to be sent again, who was refused, what was given up, and only then a spare of the one sent last."""
+    remote, given_up = replace(PROMPT, id=11), [prompt("queued", id=6)]
+    order = [
+        prompt("unsure", id=5),
+        prompt("queued", id=3),
+        prompt("waiting", id=4),
+        prompt("failed", id=2),
+        prompt("done", id=7, remote_id=10, watermark=9),
+        prompt("done", id=8, remote_id=9, watermark=8),
+    ]
+    for first in range(4):
+        left = order[first:]
+        assert claim(remote, left[::-1], given_up) == (Claim.OURS, left[0])
+    assert claim(remote, order[4:], given_up) == (Claim.GIVEN_UP, given_up[0])
+    assert claim(remote, order[:3:-1], []) == (Claim.SPARE, order[4])
+
+
+@pytest.mark.parametrize(
+    ("values", "shown", "whose"),
+    [
+        ({"state": TuneState.UNSURE}, {"created_at": 1e9}, Claim.OURS),
+        ({"state": TuneState.QUEUED, "lost": True}, {"created_at": 1e9}, Claim.OURS),
+        ({"state": TuneState.SETTLING, "lost": True}, {}, Claim.OURS),
+        ({"state": TuneState.FAILED}, {}, None),
+        ({"state": TuneState.FAILED, "lost": True, "armed_at": 100.0}, {"created_at": 3000.0}, Claim.OURS),
+        ({"state": TuneState.FAILED, "lost": True, "armed_at": 100.0}, {"created_at": 4000.0}, None),
+        ({"remote_id": 5, "made_at": 100.0}, {"created_at": 219.0}, Claim.SPARE),
+        ({"remote_id": 5, "made_at": 100.0}, {"created_at": 221.0}, None),
+        ({"remote_id": 5, "made_at": 100.0, "lost": True}, {"created_at": 3699.0}, Claim.SPARE),
+        ({"remote_id": 5, "made_at": 100.0, "lost": True}, {"created_at": 3701.0}, None),
+        ({"remote_id": 5, "made_at": None, "bound_at": 100.0}, {"created_at": 221.0}, None),
+        ({"remote_id": 5}, {"created_at": None}, Claim.SPARE),
+        ({"remote_id": 5}, {"pictures": 5}, Claim.SPARE),
+        ({"remote_id": 5}, {"pictures": 3}, Claim.SPARE),
+        ({"remote_id": 5}, {"pictures": 6}, None),
+        ({"remote_id": 5}, {"pictures": None}, Claim.SPARE),
+        ({"remote_id": 5}, {"title": "anne"}, None),
+        ({"remote_id": 5}, {"name": "man"}, None),
+        ({"remote_id": 5}, {"model_type": "lora"}, None),
+        ({"remote_id": 5, "watermark": 10}, {}, None),
+        ({"remote_id": 5, "title": "renamed", "class_noun": "girl"}, {}, Claim.SPARE),
+        ({"remote_id": 5, "params": {"id": 5}}, {}, None),
+    ],
+    ids=repr,
+)
+def test_whose_a_tune_is(values, shown, whose):
+    """It has no seed: title, noun and kind as they were sent, the watermark, its pictures and the time tell."""
+    mine = tune("ready", **values)
+    found = claim(replace(TUNE, **shown), [mine], [])
+    assert found == (None if whose is None else (whose, mine))
+
+
+@pytest.mark.parametrize(("created_at", "whose"), [(3000.0, Claim.GIVEN_UP), (4000.0, None)])
+def test_a_tune_that_was_given_up(created_at, whose):
+    """Months later a tune of that title is somebody's own."""
+    old = tune("queued", armed_at=100.0, lost=True)
+    found = claim(replace(TUNE, created_at=created_at), [], [old])
+    assert found == (whose and (whose, old))
+
+
+BLANKS = st.text(" \t\r\n", max_size=3)
+
+
+@settings(print_blob=True, deadline=None)
+@given(st.lists(st.text("ab", max_size=3), max_size=4), BLANKS, BLANKS, SEEDS, SEEDS)
+def test_what_is_the_same_has_the_same_key(words, before, after, seed, other):
+    """Rows are looked up by a key, so whatever `is_it` would accept must have the key of its row."""
+    text = " ".join(words)
+    sent = prompt("unsure", text=text, seed=seed)
+    shown = replace(PROMPT, text=before + text + after, seed=seed)
+    assert is_it(sent, shown)
+    assert key_of(sent) == key_of(shown)
+    assert (key_of(replace(shown, seed=other)) == key_of(sent)) is (other == seed)
+    assert key_of(replace(shown, seed=None)) is None
+    assert key_of(tune("ready")) == key_of(TUNE) == "jane"
