@@ -63,17 +63,21 @@ def give_up(journal: Journal, row: Row, wall: float) -> None:
         workspace=row.workspace,
         key=key_of(row),
         remote_id=row.remote_id,
-        columns=json.dumps(dataclasses.asdict(row), ensure_ascii=False),
+        columns=json.dumps(dataclasses.asdict(row)),
         at=wall,
     )
 
 
 def given_up(journal: Journal, kind: str, workspace: str, key: str) -> Iterable[tuple[int, Row]]:
     """Orders of this seed or title that were given up, newest first, each with the id of its record."""
-    sql = "SELECT id, source_id, columns FROM given_up WHERE key = ? AND kind = ? AND workspace = ? ORDER BY id DESC"
+    sql = "SELECT id, columns FROM given_up WHERE key = ? AND kind = ? AND workspace = ? ORDER BY id DESC"
     for found in journal.rows(sql, [key, kind, workspace]):
-        columns = json.loads(found["columns"])
+        kept = json.loads(found["columns"])
+        # A later version may know columns that this row had not.
+        columns = {
+            one.name: kept.get(one.name) for one in dataclasses.fields(Tune if kind == "tune" else Prompt)
+        }
         if kind == "tune":
-            yield found["id"], Tune(**{**columns, "state": TuneState(columns["state"])})
+            yield found["id"], Tune(**{**columns, "state": TuneState(kept["state"])})
         else:
-            yield found["id"], Prompt(**{**columns, "state": PromptState(columns["state"])})
+            yield found["id"], Prompt(**{**columns, "state": PromptState(kept["state"])})

@@ -113,10 +113,9 @@ class Tasks:
     def _poll(self, piece: work.Poll) -> work.Pages:
         wanted = sorted(piece.ids, reverse=True)
         objects: list[RemoteTune | RemotePrompt] = []
-        cursor: int | None = (
-            None  # from the head: what was made besides may be newer than all that is asked for
-        )
         covered: list[int] = []
+        # From the head: what was made besides may be newer than all that is asked for.
+        cursor: int | None = None
         while True:
             page = self._page(piece.kind, piece.workspace, cursor)
             if not isinstance(page, list):

@@ -441,6 +441,30 @@ def test_pausing(journal, do):
     ]
 
 
+def test_what_was_made_besides_is_no_order(journal, do):
+    """A spare that failed is not sent on `retry`, and its version is not what `rerun` makes once more."""
+    first = prompt(journal, "a.prompt", "failed", fingerprint="old", script="old", current=False)
+    prompt(journal, "a.prompt", "done", fingerprint="new", script="new")
+    prompt(journal, "a.prompt", "failed", fingerprint="old", script="old", current=False, spare_of=first.id)
+    assert do("retry", "a.prompt")["count"] == 1
+    assert do("rerun", "a.prompt")["count"] == 1
+    rows = [(row.script, row.state, row.run) for row in journal.prompts("1 ORDER BY id")]
+    assert rows == [("old", "waiting", 1), ("new", "done", 1), ("old", "failed", 1), ("new", "waiting", 2)]
+
+
+@pytest.mark.parametrize("armed_at", [2.0, None])
+def test_what_was_sent_is_remembered_when_it_is_tried_anew(journal, do, armed_at):
+    """`retry` forgets seed and id of what failed; an attempt that turns up late is recognised by them all the same."""
+    sent = {"armed_at": armed_at, "seed": 7, "text": "a b", "watermark": 3, "remote_id": 9, "lost": True}
+    prompt(journal, "a.prompt", "failed", **sent)
+    tune = {key: value for key, value in sent.items() if key not in {"seed", "text"}}
+    folder(journal, "jane", "failed", params={"title": "jane"}, **tune)
+    assert do("retry")["count"] == 2
+    kept = [tuple(row) for row in journal.rows("SELECT kind, key, remote_id FROM given_up ORDER BY id")]
+    assert sorted(kept) == ([("prompt", "7 ab", 9), ("tune", "jane", 9)] if armed_at else [])
+    assert {row.lost for row in (*journal.prompts(), *journal.tunes())} == {False}
+
+
 COMMANDS = st.sampled_from(["retry", "rerun", "retrain", "approve", "pause", "resume"])
 ROWS = st.lists(
     st.tuples(st.sampled_from(sorted(PromptState)), st.sampled_from(sorted(TuneState))), max_size=4

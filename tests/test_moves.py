@@ -10,7 +10,7 @@ import pytest
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import FileSight, FolderSight, Source
 from astria_sync.journal import Journal, open_journal
-from astria_sync.moves import drop_unsent, has_orders, is_move, lost_sources, other_at_this_place
+from astria_sync.moves import drop_unsent, has_orders, is_heard_of, is_move, lost_sources, other_at_this_place
 
 AT = {"created_at": 1.0, "updated_at": 1.0}
 UNSENT = {*("settling", "queued", "failed"), *("waiting", "held")}
@@ -38,6 +38,17 @@ def test_orders(journal):
     journal.add("prompts", source_id=file.id, state="failed", **AT)
     assert has_orders(journal, folder)
     assert has_orders(journal, file)
+
+
+@pytest.mark.parametrize("kind", ["folder", "prompt"])
+def test_an_order_that_was_given_up_keeps_its_file(journal, kind):
+    """What may yet turn up at Astria needs to know where it belongs."""
+    of = source(journal, "x", kind)
+    assert not is_heard_of(journal, of)
+    facts = {"kind": "tune" if kind == "folder" else "prompt", "workspace": "", "columns": "{}", "at": 1.0}
+    journal.add("given_up", source_id=of.id, **facts)
+    assert has_orders(journal, of)
+    assert is_heard_of(journal, of)
 
 
 @pytest.mark.parametrize("state", sorted(PromptState))

@@ -4,15 +4,17 @@ import json
 import os
 import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 import sqlite_utils
+from sqlite_utils import Database
 
 from astria_sync import report, schema
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.errors import StateDamaged, StateError
 from astria_sync.journal import open_journal
-from astria_sync.reading import reading
+from astria_sync.reading import LATEST, reading
 
 NOW = 1_790_000_000.0
 STOPPED = {"running": False, "pid": None, "since": None}
@@ -241,6 +243,63 @@ def test_problems_of_more_than_one_file(books):
     ]
     # Without a daemon nobody knows whether the network is there, and nothing is watched.
     assert [one["kind"] for one in books.look(daemon=STOPPED)["problems"]] == ["alarm", "root", "unreadable"]
+
+
+def test_what_astria_made_besides(books):
+    """A problem with ids, page and price, for as long as it is known; money, but no prompt or tune that was asked for."""
+    source = books.prompt("jane/a.prompt", "done", remote_id=7, cost_mc=50_000, bound_at=NOW, attempt=1)
+    spare = {"spare_of": 1, "current": False, "cost_mc": 50_000, "bound_at": NOW, "attempt": 1}
+    books.prompt("", "failed", source=source, remote_id=9, url="https://a/9", **spare)
+    folder = books.tune("jane", "ready", remote_id=5)
+    books.tune("", "ready", source=folder, remote_id=6, url="https://a/6", **spare)
+    found = books.look()
+    tune, prompt = found["problems"]
+    facts = {"kind": "duplicate", "root": "/in", "cost_usd": 0.5}
+    assert tune == facts | {
+        "text": tune["text"],
+        "path": "jane",
+        "id": 6,
+        "besides": 5,
+        "page": "https://a/6",
+    }
+    assert prompt == facts | {
+        "text": prompt["text"],
+        "path": "jane/a.prompt",
+        "id": 9,
+        "besides": 7,
+        "page": "https://a/9",
+    }
+    for one in (tune, prompt):
+        assert all(str(one[key]) in one["text"] for key in ("path", "id", "besides", "page"))
+    assert (found["counts"]["prompts"]["done"], found["counts"]["prompts"]["failed"]) == (1, 0)
+    assert found["counts"]["tunes"]["ready"] == 1
+    assert (found["spent"]["total_usd"], found["failed"], found["items"]) == (1.5, False, [])
+    (item,) = [one for one in books.look(everything=True)["items"] if one["id"] == 9]
+    assert item["duplicate"]
+    assert "besides" in item["reason"]
+    assert [one["path"] for one in books.look(paths=["/in/jane/a.prompt"])["problems"]] == ["jane/a.prompt"]
+    assert books.look(paths=["/in/joe"])["problems"] == []
+
+
+def test_a_state_of_an_older_version(tmp_path):
+    """`status` reads what no daemon of this version has opened yet, and leaves it as it is."""
+    state = tmp_path / "state.db"
+    with closing(Database(memory=True)) as blank:
+        names = [migration.name for migration in schema.migrations.pending(blank)]
+    assert names[-1] == LATEST
+    with closing(Database(state)) as old:
+        schema.migrations.apply(old, stop_before=names[1])
+        old.execute(
+            "INSERT INTO sources (kind, root, path, created_at, updated_at) VALUES ('prompt', '/in', 'p', 1, 1)"
+        )
+        old.execute(
+            "INSERT INTO prompts (source_id, state, created_at, updated_at) VALUES (1, 'waiting', 1, 1)"
+        )
+        old.conn.commit()
+    before = state.read_bytes()
+    found = report.snapshot(state, now=NOW, daemon=STOPPED)
+    assert [(one["path"], one["state"]) for one in found["items"]] == [("p", "waiting")]
+    assert state.read_bytes() == before
 
 
 def test_money_of_today_and_in_all(books):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import Prompt, Tune
-from astria_sync.core.wire import RemotePrompt, RemoteTune
+from astria_sync.core.wire import RemotePrompt, RemoteTune, as_time
 
 Remote = RemoteTune | RemotePrompt
 Row = Tune | Prompt
@@ -174,15 +174,22 @@ def _is_late(row: Row, remote: Remote) -> bool:
 
 
 def _may_be_spare(row: Row, remote: Remote) -> bool:
+    """Whether it is of an age, and of a kind, that a second fruit of this row's request can have."""
     if isinstance(row, Tune) and isinstance(remote, RemoteTune):
+        made = row.made_at or row.bound_at
         mine = remote.pictures is None or remote.pictures <= row.pictures + row.captions
-        return mine and _in_time(row.made_at or row.bound_at, _LATE if row.lost else _REPEATED, remote)
-    # A copy that a person asked for on the web page has the seed of its original, and names it.
-    copied = isinstance(remote, RemotePrompt) and remote.raw.get("orig_prompt_id") is not None
-    return not copied or "orig_prompt_id" in row.params
+        mine = mine and _in_time(made, _LATE if row.lost else _REPEATED, remote)
+    else:
+        # A copy that a person asked for on the web page has the seed of its original, and names it.
+        copied = isinstance(remote, RemotePrompt) and remote.raw.get("orig_prompt_id") is not None
+        made = as_time(row.answer.get("created_at")) if isinstance(row, Prompt) else None
+        mine = not copied or "orig_prompt_id" in row.params
+    # The watermark may be older than the request: what others made in between is told by its age. A lost attempt may be as old.
+    earlier = made is not None and remote.created_at is not None and remote.created_at < made - _REPEATED
+    return mine and (row.lost or not earlier)
 
 
-def _in_time(since: float | None, late: float, remote: RemoteTune) -> bool:
+def _in_time(since: float | None, late: float, remote: Remote) -> bool:
     return since is None or remote.created_at is None or remote.created_at <= since + late
 
 

@@ -53,6 +53,13 @@ def test_json_has_the_keys_of_the_contract(desk):
     assert found["daemon"] == {"running": False, "pid": None, "since": None}
 
 
+def test_many_problems_are_not_a_screenful(desk, journal):
+    """As many as of any section, and how many more there are; `--all` has them all."""
+    journal.put("alarms", [f"alarm number {n}" for n in range(60)])
+    assert "and 35 more" in desk.configure()("status").stdout
+    assert "alarm number 59" in desk.configure()("status", "--all").stdout
+
+
 def test_failed_first_counts_last_80_columns(desk, journal):
     """What failed stands on top with its reason and what to do, and no line is too long."""
     prompt(

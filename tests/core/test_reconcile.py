@@ -20,7 +20,7 @@ from astria_sync.core.reconcile import (
     squeeze,
     unclaimed,
 )
-from astria_sync.core.wire import RemotePrompt, RemoteTune
+from astria_sync.core.wire import RemotePrompt, RemoteTune, as_time
 
 SEEDS = st.integers(0, 2**32)
 TUNE = RemoteTune(
@@ -191,7 +191,7 @@ def row(kind, **values):
 
 
 def prompt(state, /, **values):
-    asked = {"text": "a walk", "target": 7, "seed": 42}
+    asked = {"text": "a walk", "target": 7, "seed": 42, "answer": {}}
     return row(Prompt, **{**asked, "state": PromptState(state), **values})
 
 
@@ -240,6 +240,16 @@ def test_what_is_not_ours(values, shown):
     assert claim(replace(PROMPT, **shown), [prompt("unsure", **values)], []) is None
 
 
+@pytest.mark.parametrize(
+    ("lost", "minute", "spare"), [(False, "11:59", True), (False, "11:57", False), (True, "11:57", True)]
+)
+def test_a_prompt_from_before_its_like(lost, minute, spare):
+    """The watermark may be an old one: what others made before our request is older than what came of it, unless that was lost."""
+    has_one = prompt("done", remote_id=5, lost=lost, answer={"created_at": "2026-11-22T12:00:00Z"})
+    remote = replace(PROMPT, created_at=as_time(f"2026-11-22T{minute}:00Z"))
+    assert claim(remote, [has_one], []) == ((Claim.SPARE, has_one) if spare else None)
+
+
 def test_a_copy_takes_nothing_away_from_what_is_looked_for():
     """Should Astria name an original for our own requests one day, they are found all the same."""
     remote = replace(PROMPT, raw={"orig_prompt_id": 5})
@@ -284,6 +294,9 @@ def test_who_comes_first():
         ({"remote_id": 5, "made_at": 100.0, "lost": True}, {"created_at": 3699.0}, Claim.SPARE),
         ({"remote_id": 5, "made_at": 100.0, "lost": True}, {"created_at": 3701.0}, None),
         ({"remote_id": 5, "made_at": None, "bound_at": 100.0}, {"created_at": 221.0}, None),
+        ({"remote_id": 5, "made_at": 1000.0}, {"created_at": 881.0}, Claim.SPARE),
+        ({"remote_id": 5, "made_at": 1000.0}, {"created_at": 879.0}, None),
+        ({"remote_id": 5, "made_at": 1000.0, "lost": True}, {"created_at": 1.0}, Claim.SPARE),
         ({"remote_id": 5}, {"created_at": None}, Claim.SPARE),
         ({"remote_id": 5}, {"pictures": 5}, Claim.SPARE),
         ({"remote_id": 5}, {"pictures": 3}, Claim.SPARE),

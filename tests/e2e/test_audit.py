@@ -271,6 +271,19 @@ def test_tunes_that_were_there_before_or_are_named(studio):
     assert problems(studio) == []
 
 
+def test_what_failed_and_was_made_anew_stays_ours(make_studio):
+    """Astria could not make it, and it was ordered anew: the one that failed is known, though no row has it any more."""
+    studio = make_studio(user_error_word="dog")
+    for name in "ab":
+        studio.prompt(f"{name}.prompt", "a dog", "seed: 7")
+    studio.run_once()
+    studio.command("retry", studio.inbox / "b.prompt")
+    studio.run_once()
+    look(studio)
+    assert studio.made() == (0, 4)
+    assert problems(studio) == []
+
+
 # A new state
 
 
