@@ -143,19 +143,21 @@ class Tuning:
         """Queue it as it is now; a refusal stands until something has changed."""
         values = self.request(source)
         refused = tune.state is TuneState.FAILED and tune.armed_at is not None
-        if refused and tune.params == values["params"] and tune.content == source.content:
+        same = tune.params == values["params"] and tune.content == source.content
+        if refused and same:
             return
-        if tune.remote_id is not None:  # Astria could not make it: what it cost stays on record
+        if tune.remote_id is not None:  # Astria could not make it: it stays on record, with what it cost
             self._again(source, tune)
             return
         if isinstance(base := values["base_tune_id"], str):
             self.ctx.journal.move_tune(tune, Event.INVALID, self.ctx.wall, reason=base)
             return
-        if tune.lost:
+        fresh = {"armed_at": None, "watermark": None, "attempt": 0, "looks": 0, "next_at": 0, "lost": False}
+        if tune.lost and same and tune.workspace == values["workspace"]:
+            fresh = {}  # it is the request that may turn up yet
+        elif tune.lost:
             give_up(self.ctx.journal, tune, self.ctx.wall)
-        fresh = {"armed_at": None, "watermark": None, "attempt": 0, "looks": 0, "next_at": 0, "error": ""}
-        values |= {"reason": "", "needs_mc": None}
-        fresh["lost"] = False
+        values |= {"reason": "", "error": "", "needs_mc": None}
         self.ctx.journal.move_tune(tune, Event.SETTLED, self.ctx.wall, **fresh, **values)
 
     def request(self, source: Source) -> dict[str, Any]:

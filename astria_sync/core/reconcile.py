@@ -115,7 +115,7 @@ def claim(remote: Remote, rows: Sequence[Row], given_up: Sequence[Row]) -> tuple
     fits = [row for row in rows if row.spare_of is None and is_it(row, remote)]
     if sending := [row for row in fits if row.state in _UNDER_WAY]:
         return Claim.LATER, sending[0]
-    if waiting := [row for row in fits if row.remote_id is None and _may_take(row, remote)]:
+    if waiting := [row for row in fits if _may_take(row, remote)]:
         return Claim.OURS, min(waiting, key=lambda row: (_TURN[row.state], row.id))
     if gone := [row for row in given_up if is_it(row, remote) and _is_late(row, remote)]:
         return Claim.GIVEN_UP, gone[0]
@@ -164,8 +164,12 @@ def is_it(row: Row, remote: Remote) -> bool:
 
 
 def _may_take(row: Row, remote: Remote) -> bool:
-    """A refused tune takes none but what a lost attempt may have left: the next of its title is the person's own."""
-    return row.state in _TURN and (row.state is not TuneState.FAILED or (row.lost and _is_late(row, remote)))
+    """Whether it waits for an object. A refused tune takes none but what a lost attempt may have left: the next of its title is
+    the person's own.
+    """
+    if row.state is TuneState.FAILED:
+        return row.remote_id is None and row.lost and _is_late(row, remote)
+    return row.state in _TURN and (row.state is not PromptState.FAILED or row.remote_id is None)
 
 
 def _is_late(row: Row, remote: Remote) -> bool:

@@ -482,6 +482,42 @@ def test_a_tune_given_up_that_turns_up(studio):
     assert told(studio) == {first.id: second.id}
 
 
+def test_a_tune_that_waits_to_be_sent_again_and_is_touched(studio):
+    """Its pictures were touched and are the same: what turns up is the folder's tune, and nothing is sent."""
+    photo = studio.folder("jane", toml='name = "woman"\n') / "1.jpg"
+    studio.crash(work.CreateTune, sent=True)
+    studio.sim.faults.add(Fault(kind="stale", seconds=3600, method="GET", path=TUNES, times=2))
+    with studio.daemon() as daemon:
+        daemon.command("pause")
+        daemon.until(lambda: studio.tune("jane").state == "queued")
+        before = rows(studio, "sources")[0].stamp
+        photo.touch()
+        daemon.look()
+        daemon.until(lambda: rows(studio, "sources")[0].stamp not in {before, ""})
+        daemon.until(lambda: studio.tune("jane").state == "ready")
+        daemon.command("resume")
+        assert daemon.run(10)
+    assert studio.made() == (1, 0)
+    assert problems(studio) == []
+
+
+def test_a_tune_that_could_not_be_made_stays_on_record(studio):
+    """Its folder is mended and gets a new tune; what the first has cost stays counted, and its id stays ours."""
+    studio.folder("jane", toml='name = "woman"\n')
+    studio.run_once()
+    first = studio.tune("jane")
+    with studio.daemon() as daemon:
+        daemon.journal.change("tunes", first.id, state="failed", reason="Astria could not make it")
+        studio.picture("jane/more.jpg")
+        daemon.look()
+        daemon.until(lambda: studio.made()[0] == 2)
+        assert daemon.run(10)
+    old, new = rows(studio, "tunes")
+    assert (old.remote_id, old.state, old.current) == (first.remote_id, "failed", False)
+    assert (new.id, new.state) == (studio.tune("jane").id, "ready")
+    assert problems(studio) == []
+
+
 def test_what_astria_had_lost_and_shows_again(make_studio):
     """Four times it was not there, and then a list shows it with its pictures: they are fetched."""
     studio = make_studio(generate_seconds=0.4)

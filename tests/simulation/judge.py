@@ -156,6 +156,9 @@ class Judge:
                 }
                 wanted[place / f"{row.stem}-{entry.id}.json"] = ""
         assert not rows, f"{list(rows)} are no prompts"
+        for kind in ("prompts", "tunes"):
+            spares = journal.rows(f"SELECT remote_id FROM {kind} WHERE spare_of IS NOT NULL")
+            assert not spares, f"{[row[0] for row in spares]} are told as made twice, and were wished for"
         there = {path for path in self.world.output.rglob("*") if path.is_file()}
         assert there == set(wanted), f"missing {set(wanted) - there}, too much {there - set(wanted)}"
         for path in there:
