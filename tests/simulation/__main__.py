@@ -7,10 +7,12 @@ import multiprocessing
 import sys
 import time
 import traceback
+from functools import partial
 
 from tests.simulation.breakages import CAUGHT_BY, search
+from tests.simulation.late import LateSchedule
 from tests.simulation.machine import Broken
-from tests.simulation.schedule import play
+from tests.simulation.schedule import Schedule, play
 
 
 def main() -> int:
@@ -24,7 +26,9 @@ def main() -> int:
         action="store_true",
         help="look for seeds that catch each of the known ways to break it",
     )
+    parser.add_argument("--late", action="store_true", help="with lists that lag longer than two looks take")
     asked = parser.parse_args()
+    kind = LateSchedule if asked.late else Schedule
     if asked.log:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="          %(message)s")
         logging.getLogger("astria_sync").setLevel(logging.DEBUG)
@@ -32,21 +36,24 @@ def main() -> int:
         CAUGHT_BY.write_text(json.dumps(search(asked.seed), indent=2) + "\n")
         return 0
     if asked.soak is None:
-        play(asked.seed, print)
+        play(asked.seed, print, kind=kind)
         print(f"Seed {asked.seed}: everything held.")
         return 0
-    return soak(asked.seed, asked.soak, asked.workers)
+    return soak(asked.seed, asked.soak, asked.workers, kind)
 
 
-def soak(first: int, count: int, workers: int) -> int:
+def soak(first: int, count: int, workers: int, kind: type[Schedule]) -> int:
     """Play many; a failing one is told as the command that plays it again."""
     began, failed, steps, runs = time.monotonic(), 0, 0, 0
+    late = " --late" if kind is LateSchedule else ""
     with multiprocessing.Pool(workers) as pool:
-        for seed, said, world_steps, world_runs in pool.imap(one, range(first, first + count), chunksize=8):
-            steps, runs = steps + world_steps, runs + world_runs
+        for seed, said, its_steps, its_runs in pool.imap(
+            partial(one, kind=kind), range(first, first + count), chunksize=8
+        ):
+            steps, runs = steps + its_steps, runs + its_runs
             if said:
                 failed += 1
-                print(f"FAILED, again with: python -m tests.simulation {seed}\n{said}", flush=True)
+                print(f"FAILED, again with: python -m tests.simulation {seed}{late}\n{said}", flush=True)
     seconds = time.monotonic() - began
     print(
         f"{count:,} schedules from seed {first}: {failed} failed; {steps:,} commits, {runs:,} runs, {seconds:.0f} s."
@@ -54,10 +61,10 @@ def soak(first: int, count: int, workers: int) -> int:
     return 1 if failed else 0
 
 
-def one(seed: int) -> tuple[int, str, int, int]:
+def one(seed: int, kind: type[Schedule]) -> tuple[int, str, int, int]:
     """Play a seed: what was wrong ("" if nothing), how many commits and runs of the daemon it had."""
     try:
-        world = play(seed)
+        world = play(seed, kind=kind).world
     except (Exception, Broken):  # noqa: BLE001 - whatever it is, it is told with its seed
         return seed, traceback.format_exc(limit=-3), 0, 0
     return seed, "", world.steps, world.runs

@@ -110,6 +110,13 @@ class Judge:
                 f"{word} was paid {self.paid['prompt'][word]} times, wished {count}"
             )
         self._pictures(journal)
+        self._told_besides(journal)
+
+    def _told_besides(self, journal: Any) -> None:
+        """Nothing is told as made besides what was wished for, since nothing was."""
+        for kind in ("prompts", "tunes"):
+            spares = journal.rows(f"SELECT remote_id FROM {kind} WHERE spare_of IS NOT NULL")
+            assert not spares, f"{[row[0] for row in spares]} are told as made twice, and were wished for"
 
     def _file(self, journal: Any, source_id: int, path: Path, folders: set[str], alive: Counter[str]) -> None:
         text = path.read_text()
@@ -156,9 +163,6 @@ class Judge:
                 }
                 wanted[place / f"{row.stem}-{entry.id}.json"] = ""
         assert not rows, f"{list(rows)} are no prompts"
-        for kind in ("prompts", "tunes"):
-            spares = journal.rows(f"SELECT remote_id FROM {kind} WHERE spare_of IS NOT NULL")
-            assert not spares, f"{[row[0] for row in spares]} are told as made twice, and were wished for"
         there = {path for path in self.world.output.rglob("*") if path.is_file()}
         assert there == set(wanted), f"missing {set(wanted) - there}, too much {there - set(wanted)}"
         for path in there:

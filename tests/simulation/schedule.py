@@ -187,14 +187,19 @@ class Schedule:
         world.time.after(100, self.person.resume)
 
 
-def play(seed: int, told: Callable[[str], None] = lambda _: None, folder: Path | None = None) -> World:
+def play(
+    seed: int,
+    told: Callable[[str], None] = lambda _: None,
+    folder: Path | None = None,
+    kind: type[Schedule] = Schedule,
+) -> Schedule:
     """Play one seed; raises AssertionError, or whatever the engine raised, if something does not hold."""
     memory = Path("/dev/shm")
     place = folder or (memory if memory.is_dir() else None)
     home = Path(tempfile.mkdtemp(prefix="astria-sync-simulation-", dir=place))
-    schedule = Schedule(seed, home, told)
+    schedule = kind(seed, home, told)
     try:
         schedule.play()
     finally:
         schedule.world.close()
-    return schedule.world
+    return schedule

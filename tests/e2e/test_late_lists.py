@@ -1,0 +1,27 @@
+"""Whole schedules with lists that lag longer than two looks take (tests/simulation/late.py): what is bought twice is all told."""
+
+import itertools
+
+import pytest
+
+from tests.simulation.late import LateSchedule
+from tests.simulation.schedule import play
+
+EACH = 4
+
+
+@pytest.mark.parametrize("first", range(0, 24, EACH))
+def test_everything_made_is_fetched_and_what_is_too_much_is_told(first):
+    """Every object that was made has its row and its pictures; those beyond what was wished for, and no other, are told as such.
+
+    A seed that fails is played again by `python -m tests.simulation SEED --late`.
+    """
+    for seed in range(first, first + EACH):
+        play(seed, print, kind=LateSchedule)
+
+
+def test_there_is_something_to_tell():
+    """Such schedules do buy twice: what they prove is not proven of nothing."""
+    played = (play(seed, kind=LateSchedule) for seed in itertools.count(0))
+    found = next(schedule for schedule in itertools.islice(played, 40) if schedule.judge.surplus)
+    assert found.judge.surplus
