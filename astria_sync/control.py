@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from astria_sync.core.model import Command
 from astria_sync.errors import StateError, UsageError
-from astria_sync.lock import beside
+from astria_sync.lock import beside, identity
 
 log = logging.getLogger("astria_sync")
 
@@ -30,9 +30,7 @@ _CLIENTS: Final = 32  # at a time
 _SPEAK: Final = 5.0  # seconds a client has to ask, and to take the answer
 _ANSWER: Final = 10.0  # seconds the engine has
 _ASK: Final = 12.0  # seconds `ask` waits: the engine's, and some
-_LONGEST_NAME: Final = (
-    80  # bytes; a socket's address has room for 107, and /proc/self/fd/ goes before the name
-)
+_LONGEST_NAME: Final = 80  # bytes; an address has room for 107, and /proc/self/fd/ goes before the name
 _NAP: Final = 0.5
 
 
@@ -131,6 +129,7 @@ class ControlServer:
     def __init__(self, state: Path, post: Callable[[Command], None]) -> None:
         """The lock of `state` is to be held while it listens: then an old socket file is nobody's."""
         self.path = socket_path(state)
+        self.file: tuple[int, int] | None = None  # the socket that was made there
         self._post = post
         self._clients: dict[socket.socket, _Client] = {}
         self._thread: threading.Thread | None = None
@@ -167,8 +166,9 @@ class ControlServer:
         self._selector.close()
         for one in (*self._clients, self._listener, self._ear, self._bell):
             one.close()
-        with suppress(OSError):  # the next one to listen removes what is left
-            self.path.unlink()
+        if identity(self.path) == self.file:  # else it is another daemon's
+            with suppress(OSError):  # the next one to listen removes what is left
+                self.path.unlink()
 
     def _bind(self) -> None:
         with suppress(FileNotFoundError):
@@ -180,6 +180,7 @@ class ControlServer:
         with _address(self.path) as address:
             self._listener.bind(address)
         self.path.chmod(0o600)
+        self.file = identity(self.path)
         self._listener.listen(_CLIENTS)
 
     def _ring(self) -> None:
@@ -286,8 +287,7 @@ def _line(message: Mapping[str, Any]) -> bytes:
 def peer_uid(connection: socket.socket) -> int:
     """Whose process is at the other end."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid: int = struct.unpack("3i", credentials)[1]
-    return uid
+    return int(struct.unpack("3i", credentials)[1])
 
 
 @contextmanager

@@ -47,6 +47,9 @@ class Engine:
         self.pool = pool
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._on_tick = on_tick
+        # What a daemon does about a state that was taken away, and where it says what it cannot write there.
+        self.mend: Callable[[], str] = lambda: f"The state was put back ({ctx.journal.put_back()})."
+        self.announce: Callable[[str], None] = lambda _: None
         self.planned_at = 0.0
         self._replies: list[tuple[Any, Mapping[str, Any]]] = []  # to commands, told when they are committed
         files = TuneFiles(ctx.settings)

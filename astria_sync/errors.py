@@ -6,6 +6,7 @@ AstriaSyncError                exit 1   something is failed
 ├── FileProblem                exit 1   a .prompt, a tune.toml or a picture cannot be used
 ├── StateError                 exit 2   the state file cannot be used
 │   ├── StateLocked            exit 3   another daemon holds it
+│   ├── StateUnusable          exit 2   a full disk, another program's lock: it may pass
 │   ├── StateTooNew            exit 2   a later version of astria-sync wrote it
 │   └── StateDamaged           exit 2   it is no state file, or a broken one
 └── NotAuthorised              exit 4   no token, or one that Astria refuses
@@ -45,6 +46,10 @@ class StateError(AstriaSyncError):
 
 class StateLocked(StateError):  # noqa: N818 - reads as the state it tells of, like its siblings
     exit_code = 3
+
+
+class StateUnusable(StateError):  # noqa: N818
+    pass
 
 
 class StateTooNew(StateError):  # noqa: N818

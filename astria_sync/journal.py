@@ -1,11 +1,10 @@
-"""The state: the only module besides schema.py that touches SQLite for writing.
+"""The state: rows in and out. With statefile.py, which opens it, and schema.py the only one that touches SQLite for writing.
 
 One connection, one thread. Everything a step of the engine decides is one transaction (`transaction`), and nothing goes
 out before it is committed. WAL with synchronous=FULL: with NORMAL a commit is not on disk when a payment follows it.
 """
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,9 @@ from sqlite_utils import Database
 
 from astria_sync.core.lifecycle import Event, PromptState, TuneState, advance_prompt, advance_tune
 from astria_sync.core.model import Image, Prompt, Source, Tune
-from astria_sync.errors import StateDamaged, StateTooNew
-from astria_sync.schema import migrations
+from astria_sync.errors import StateUnusable
+from astria_sync.statefile import Place, open_database
+from astria_sync.trouble import explained, is_passing
 
 _JSON: Final = frozenset({"settings", "params", "patch", "patched", "variant", "request", "files", "answer"})
 _BOOL: Final = frozenset(
@@ -45,30 +45,25 @@ def _write(changes: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def create_private(path: Path) -> None:
-    """Make the state's folder 0700 and the file 0600 before SQLite would make them with the umask's rights."""
-    if not path.parent.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.parent.chmod(0o700)  # a umask can take away the owner's rights too
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-
-
 class Journal:
     """Sources, tunes, prompts, images and events, as rows of model.py."""
 
-    def __init__(self, database: Database) -> None:
-        """Take over a database whose schema is current; `open_journal` makes one."""
+    def __init__(self, database: Database, place: Place | None = None) -> None:
+        """Take over a database whose schema is current, and which lies at `place`; `open_journal` makes one."""
+        self._use(database, place)
+
+    def _use(self, database: Database, place: Place | None) -> None:
         self._db = database
         self._conn = database.conn
         self._conn.row_factory = sqlite3.Row
+        self._place = place
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, within another one too. Immediate: a deferred one that reads first can fail at its first write."""
+        """All or nothing, within another one too. Immediate: a deferred one that reads first can fail at its first write.
+
+        Raises StateGoneError if the file is not at its place any more: what is committed to it would be forgotten.
+        """
         if self._in_transaction():
             with self._db.atomic():  # a savepoint
                 yield
@@ -76,17 +71,39 @@ class Journal:
         self._conn.execute("BEGIN IMMEDIATE")
         try:
             yield
+            if self._place:
+                self._place.check()
             self._conn.execute("COMMIT")
         except BaseException:
             self._db.rollback()
             raise
+        if self._place:
+            self._place.written(self._conn)
 
     def _in_transaction(self) -> bool:
         return self._conn.in_transaction
 
     def close(self) -> None:
         """Checkpoint and close; the state is then one file."""
-        self._db.close()
+        if self._place:
+            self._place.close(self._db)
+        else:
+            self._db.close()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file at its place is the one that is open; one in memory always is."""
+        return self._place is None or self._place.is_there
+
+    def put_back(self) -> Path | None:
+        """Put the state back to its place and go on with it there; under which name that is kept which lay there, if anything."""
+        assert self._place is not None
+        old, place = self._db, self._place
+        aside = place.put_back(self._conn)
+        database = open_database(place.path)
+        self._use(database, Place(place.path, database.conn))
+        old.close()
+        return aside
 
     # Reading
 
@@ -256,47 +273,16 @@ class Journal:
 
 
 def open_journal(path: Path | None, *, now: float) -> Journal:
-    """Open or make the state; None for one in memory.
-
-    Raises StateTooNew if a later version wrote it, StateDamaged if it is no database or fails SQLite's check.
-    """
-    if path is not None:
-        create_private(path)
-    conn = sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=10)
+    """Open or make the state; None for one in memory. Raises StateTooNew, StateDamaged, StateUnusable (statefile.py)."""
+    database = open_database(path)
+    journal = Journal(database, None if path is None else Place(path, database.conn))
     try:
-        for one in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
-            conn.execute(f"PRAGMA {one}")
-        _check(conn)
-        journal = Journal(adopt(conn, path))
+        with journal.transaction():
+            if journal.get("created_at") is None:
+                journal.put("created_at", now)
     except BaseException as error:
-        conn.close()
-        if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.OperationalError):
-            raise
-        raise StateDamaged(
-            f"The state {path} is damaged ({error}); move it away, and astria-sync finds again what it had ordered."
-        ) from error
-    with journal.transaction():
-        if journal.get("created_at") is None:
-            journal.put("created_at", now)
+        database.close()
+        if path is not None and isinstance(error, sqlite3.Error) and is_passing(error):
+            raise StateUnusable(explained(path, error)) from error
+        raise
     return journal
-
-
-def _check(conn: sqlite3.Connection) -> None:
-    """A state that is damaged somewhere may have forgotten what was paid for: better not to begin with it."""
-    if (said := conn.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-        raise sqlite3.DatabaseError(said)
-
-
-def adopt(conn: sqlite3.Connection, path: Path | None) -> Database:
-    """Bring a connection's schema up to date; raises StateTooNew if it is ahead of this program."""
-    database = Database(conn)
-    blank = Database(memory=True)  # nothing is applied there: what is pending are all of them
-    known = {migration.name for migration in migrations.pending(blank)}
-    blank.close()
-    ahead = sorted({applied.name for applied in migrations.applied(database)} - known)
-    if ahead:
-        raise StateTooNew(
-            f"The state {path} was written by a newer astria-sync ({ahead[-1]}); update astria-sync, or name another state."
-        )
-    migrations.apply(database)
-    return database

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from errno import EACCES, ENOSYS, EWOULDBLOCK
+from errno import EACCES, EDQUOT, ENOSPC, ENOSYS, EROFS, EWOULDBLOCK
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from astria_sync.errors import StateError, StateLocked
 
 _PATIENCE: Final = 1.0  # seconds: `status` holds a lock for an instant while it asks
 _POLL: Final = 0.02
+_PASSING: Final = {ENOSPC, EDQUOT, EROFS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +69,7 @@ class _Lock:
 
         self.lock_file, self.record_file = lock, record
         self._lock = FileLock(lock, timeout=_PATIENCE, mode=0o600, thread_local=False, poll_interval=_POLL)
+        self._taken: tuple[int, int] | None = None  # the lock file that is ours
 
     def acquire(self, record: Holder) -> bool:
         """Whether it is ours now; raises OSError if it cannot be tried."""
@@ -83,13 +85,20 @@ class _Lock:
         except BaseException:
             self._lock.release()
             raise
+        self._taken = identity(self.lock_file)
         return True
+
+    @property
+    def in_place(self) -> bool:
+        """Whether others who look for the lock find ours."""
+        return self._lock.is_locked and identity(self.lock_file) == self._taken
 
     def release(self) -> None:
         if self._lock.is_locked:
             # Before the lock is given up: afterwards it might be the next holder's.
-            with suppress(OSError):
-                self.record_file.unlink()
+            if self.in_place:
+                with suppress(OSError):
+                    self.record_file.unlink()
             self._lock.release()
 
     def holder(self) -> Holder | None:
@@ -116,6 +125,8 @@ class StateLock:
         try:
             taken = self._lock.acquire(record)
         except (OSError, NotImplementedError) as error:
+            if getattr(error, "errno", None) in _PASSING:
+                raise  # its place is a good one, and will be again
             raise StateError(
                 f"{self._lock.lock_file} cannot be locked ({error}); "
                 "put `state` into a folder of your own on a local disk."
@@ -125,6 +136,16 @@ class StateLock:
             raise StateLocked(
                 f"{self._state} is in use by {other.who}; stop that one first, or give this one a `state` of its own."
             )
+
+    @property
+    def in_place(self) -> bool:
+        """Whether others who look for the lock find ours; its file may have been removed."""
+        return self._lock.in_place
+
+    def renew(self) -> None:
+        """Take it again after its file was removed, or raise StateLocked naming who has taken it since."""
+        self._lock.release()
+        self.acquire()
 
     def release(self) -> None:
         """Let the next one have it. Does nothing if it is not held."""
@@ -234,6 +255,19 @@ def _publish(path: Path, record: Holder) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(record))
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(record))
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def identity(path: Path | str) -> tuple[int, int] | None:
+    """Which file lies there now; None if none does."""
+    try:
+        info = os.stat(path)
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino

@@ -3,12 +3,15 @@
 import logging
 import queue
 import sqlite3
+from collections.abc import Callable
 from typing import Any, Final
 
 from astria_sync.core import gates
 from astria_sync.core.lifecycle import FINAL_PROMPTS, FINAL_TUNES
 from astria_sync.core.model import Hint, Stop, Tick
 from astria_sync.engine import Engine
+from astria_sync.errors import StateDamaged, StateUnusable
+from astria_sync.trouble import StateGoneError, damaged, explained, is_damage
 
 log = logging.getLogger("astria_sync")
 
@@ -28,14 +31,26 @@ class Loop:
         """The engine is started by whoever built it."""
         self._engine = engine
         self._deadline: float | None = None
+        self._told = ""  # what is wrong with the state
+        self._behind = False  # a step was rolled back: memory is ahead of the state
+
+    def start(self, *, deadline: float | None = None) -> None:
+        """Start the engine, as soon as the state can be written."""
+        self._deadline = deadline
+        self._until_written(lambda _: self._engine.start(), [])
 
     def run(self, *, until_idle: bool = False, deadline: float | None = None) -> None:
         """Let messages through until Stop has come and work under way has ended; or, `until_idle`, until nothing is left."""
         self._deadline = deadline
         while not (self._engine.ctx.stopping and not self._engine.ctx.under_way):
-            if (until_idle and self.idle) or self._over:
-                return
-            messages = self._messages(self.patience(self._deadline))
+            try:
+                if self._over or (until_idle and self.idle):
+                    return
+                patience = self.patience(self._deadline)
+            except sqlite3.Error as error:
+                self._tell(error)
+                patience = _STATE_TROUBLE
+            messages = self._messages(patience)
             self._note_stop(messages)
             self._step_until_written(messages)
 
@@ -62,16 +77,22 @@ class Loop:
         return messages or [Tick(what="due")]
 
     def _step_until_written(self, messages: list[Any]) -> None:
+        self._until_written(lambda messages: self._engine.step(*messages), messages)
+
+    def _until_written(self, step: Callable[[list[Any]], None], messages: list[Any]) -> None:
         """A state that cannot be written (a full disk) stops everything but loses nothing: the step is done again."""
-        trouble = False
         while True:
             try:
-                self._engine.step(*messages)
-            except sqlite3.OperationalError as error:
-                if not trouble:
-                    log.error("The state cannot be written (%s); nothing is sent until it can.", error)  # noqa: TRY400
-                trouble = True
-                self._engine.recover()
+                if self._behind:
+                    self._engine.recover()
+                    self._behind = False
+                step(messages)
+            except sqlite3.Error as error:
+                self._behind = True
+                if not isinstance(error, StateGoneError):
+                    self._tell(error)
+                elif self._mended(error):
+                    continue
                 came = self._pause()
                 self._note_stop(came)
                 if self._over:
@@ -79,9 +100,38 @@ class Loop:
                 # To look everywhere is to be done anyway.
                 messages = [*messages, *(one for one in came if not isinstance(one, Hint | Tick))]
             else:
-                if trouble:
+                if self._told:
                     log.warning("The state can be written again.")
+                    self._say("")
                 return
+
+    def _tell(self, error: sqlite3.Error) -> None:
+        """Say once what is wrong with the state. Raises StateDamaged if that will not pass, and a defect as it is."""
+        state = self._engine.ctx.settings.state
+        if is_damage(error):
+            raise StateDamaged(damaged(state, error)) from error
+        if not isinstance(error, sqlite3.OperationalError):
+            raise error
+        self._say(f"{explained(state, error)} Nothing is sent until it can be written.")
+
+    def _say(self, text: str) -> None:
+        """In the log and where `status` finds it, once."""
+        if text != self._told:
+            self._told = text
+            self._engine.announce(text)
+            if text:
+                log.error("%s", text)
+
+    def _mended(self, gone: StateGoneError) -> bool:
+        """Put the state back where it was; false, and said, if that cannot be done for now."""
+        try:
+            told = self._engine.mend()
+            with self._engine.ctx.journal.transaction():
+                self._engine.ctx.alarm(told)
+        except (OSError, sqlite3.Error, StateUnusable) as error:
+            self._say(f"{gone} It cannot be put back ({error}). Nothing is sent until it can.")
+            return False
+        return True
 
     def _pause(self) -> list[Any]:
         """What comes until it is time for the next attempt; a Stop ends the pause."""

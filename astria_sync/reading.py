@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from astria_sync.errors import StateDamaged, StateError
+from astria_sync.trouble import damaged, is_damage
 
 LATEST: Final = (
     "m004_what_astria_made_besides"  # the last migration of schema.py, which is not light to import
@@ -24,12 +25,10 @@ def reading(state: Path) -> Iterator[sqlite3.Connection | None]:
             connection.row_factory = sqlite3.Row
             connection.execute("BEGIN")
             yield connection
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
+        if is_damage(error):
+            raise StateDamaged(damaged(state, error)) from error
         raise StateError(f"The state {state} cannot be read ({error}); see: astria-sync doctor") from error
-    except sqlite3.DatabaseError as error:
-        raise StateDamaged(
-            f"The state {state} is damaged ({error}); move it away, and astria-sync finds again what it had ordered."
-        ) from error
 
 
 def _connect(state: Path) -> sqlite3.Connection:
@@ -52,7 +51,7 @@ def _up_to_date(connection: sqlite3.Connection, state: Path) -> sqlite3.Connecti
     applied = "SELECT 1 FROM _sqlite_migrations WHERE migration_set = 'astria_sync' AND name = ?"
     if connection.execute(tables).fetchone() is None or connection.execute(applied, [LATEST]).fetchone():
         return connection
-    from astria_sync.journal import adopt
+    from astria_sync.statefile import adopt
 
     with closing(connection):
         memory = sqlite3.connect(":memory:", isolation_level=None)

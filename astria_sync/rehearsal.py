@@ -17,11 +17,12 @@ from astria_sync.core.model import Outcome, Prompt, Source, Tune
 from astria_sync.core.prices import USD, Kind, Leave, prompt_kind
 from astria_sync.core.wire import form
 from astria_sync.engine import Engine
-from astria_sync.journal import Journal, adopt, open_journal
+from astria_sync.journal import Journal, open_journal
 from astria_sync.judging import Ready
 from astria_sync.settings import Settings
 from astria_sync.spending import kind_of_row
 from astria_sync.stale import FAILED_PROMPTS
+from astria_sync.statefile import adopt
 from astria_sync.tasks import read_folder, walk
 
 _STAND_IN = 9_000_000_000  # ids of tunes that would be made, to show prompts that will use them

@@ -4,26 +4,26 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from astria_sync import config
 from astria_sync.api import Api
-from astria_sync.clock import Clock, SystemClock
+from astria_sync.bulletin import Bulletin
+from astria_sync.clock import SystemClock
 from astria_sync.commands import Commands
 from astria_sync.context import Context, roots_of
-from astria_sync.control import ControlServer
 from astria_sync.core import gates
 from astria_sync.core.model import Stop, Tick
 from astria_sync.disk import Disk
 from astria_sync.download import Downloader
 from astria_sync.engine import Engine
 from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised
-from astria_sync.journal import Journal, open_journal
-from astria_sync.lock import RootLocks, StateLock
+from astria_sync.keeping import Keeper, sole_owner
+from astria_sync.lock import RootLocks
 from astria_sync.loop import Loop
 from astria_sync.schedule import Schedule, jumped
 from astria_sync.secrets import find_token
@@ -40,25 +40,12 @@ _DISK_THREADS: Final = 2
 _POLLED_RESCAN: Final = 30.0  # seconds between full looks at a root that reports no changes
 
 
-@contextmanager
-def sole_owner(settings: Settings, clock: Clock, command: str) -> Iterator[Journal]:
-    """The state, opened for writing by the one process that may; raises StateLocked if another has it."""
-    with ExitStack() as stack:
-        settings.state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = StateLock(settings.state, command=command)
-        lock.acquire()
-        stack.callback(lock.release)
-        journal = open_journal(settings.state, now=clock.wall())
-        stack.callback(journal.close)
-        yield journal
-
-
 def command_without_daemon(settings: Settings, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Change the journal directly, as no daemon runs that could."""
     clock = SystemClock()
-    with sole_owner(settings, clock, name) as journal:
+    with sole_owner(settings.state, clock, name) as keeper:
         roots = [str(watch.path) for watch in settings.watch]
-        return Commands(journal=journal, roots=roots, wall=clock.wall())(name, arguments)
+        return Commands(journal=keeper.journal, roots=roots, wall=clock.wall())(name, arguments)
 
 
 class Service:
@@ -74,6 +61,7 @@ class Service:
         self._watcher: Watcher | None = None
         self._schedule: Schedule | None = None
         self._engine: Engine | None = None
+        self._keeper: Keeper | None = None
 
     def run(
         self,
@@ -85,13 +73,14 @@ class Service:
         """Run until a signal comes, or with `once` until nothing is left to do; the exit code of §6."""
         self._check()
         with ExitStack() as stack:
-            engine = self._build(stack)
+            engine = self._build(stack, patient=not once)
             self._signals(stack, engine)
-            engine.start()
-            on_ready(engine)
             deadline = None if timeout is None else self._clock.now() + timeout
+            loop = Loop(engine)
             try:
-                Loop(engine).run(until_idle=once, deadline=deadline)
+                loop.start(deadline=deadline)
+                on_ready(engine)
+                loop.run(until_idle=once, deadline=deadline)
             finally:
                 self._stop(engine)
             return self._exit_code(engine, once=once)
@@ -101,9 +90,9 @@ class Service:
         if problems := config.check_roots(self.settings):
             raise ConfigError(*problems)
 
-    def _build(self, stack: ExitStack) -> Engine:
+    def _build(self, stack: ExitStack, *, patient: bool) -> Engine:
         settings, clock = self.settings, self._clock
-        journal = stack.enter_context(sole_owner(settings, clock, "run"))
+        keeper = stack.enter_context(sole_owner(settings.state, clock, "run", patient=patient))
         root_locks = RootLocks(
             [watch.path for watch in settings.watch],
             state=settings.state,
@@ -133,13 +122,18 @@ class Service:
         pool = Workers(tasks, lambda outcome: engine.inbox.put(outcome), threads=threads)
         stack.callback(pool.close, wait=False)
         ctx = Context(
-            journal=journal,
+            journal=keeper.journal,
             clock=clock,
             settings=settings,
             write_file=disk.write_whole,
             remove_file=disk.remove,
         )
         engine = self._engine = Engine(ctx, pool, on_tick=self._on_tick)
+        self._keeper, engine.mend = keeper, keeper.mend
+        note = Bulletin(settings.state, self._environ, self._home)
+        note.open()
+        stack.callback(note.close)
+        engine.announce = note.say
         self._edges(stack, engine)
         return engine
 
@@ -163,9 +157,8 @@ class Service:
         )
         stack.callback(self._schedule.stop)
         self._schedule.start()
-        server = ControlServer(settings.state, engine.inbox.put)
-        stack.callback(server.stop)
-        server.start()
+        if self._keeper:
+            self._keeper.listen(engine.inbox.put)
 
     def _token(self) -> Any:
         try:
@@ -189,6 +182,8 @@ class Service:
             )
             self._schedule.rearm()
         self._before = (wall, steady)
+        if tick.what == "check" and self._keeper:
+            self._keeper.check()
         if tick.what == "check" and self._watcher:
             for hint in self._watcher.check():
                 self._engine.inbox.put(hint)

@@ -11,6 +11,7 @@ from typing import Final
 from astria_sync.errors import AstriaSyncError
 from astria_sync.reading import reading
 from astria_sync.settings import Settings, Watch
+from astria_sync.trouble import damaged
 
 _SCARCE: Final = 1_000_000_000  # bytes: less free space than this is worth a warning
 _INOTIFY: Final = Path("/proc/sys/fs/inotify")
@@ -166,8 +167,7 @@ def state_file(settings: Settings) -> Iterator[Check]:
         yield Check(about="state", level=ERROR, text=str(error), exit_code=error.exit_code)
         return
     if damage != "ok":
-        do = "stop the daemon and move the state away; what was ordered is found again at Astria"
-        yield Check(about="state", level=ERROR, text=f"{state} is damaged ({damage}).", do=do, exit_code=2)
+        yield Check(about="state", level=ERROR, text=damaged(state, damage), exit_code=2)
         return
     yield Check(about="state", level=OK, text=f"{state}{_held_by(state)}")
     if state.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):

@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from astria_sync.backup import EVERY
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.naming import picture_name, temporary_name
 from astria_sync.expiring import at_risk, sentences
+from astria_sync.trouble import is_damage
 
 log = logging.getLogger("astria_sync")
 
-_KEY: Final = "backup_at"
+_BACKED_UP: Final = "backup_at"
+_FAILED: Final = "backup"  # why it could not be made, for `status`
+_AGAIN: Final = 3600.0  # seconds until a copy that could not be made is tried again
 _WARNED: Final = "expiring"  # prompt → the last warning given for it, in days before
 _LOOK: Final = 60.0  # seconds between looks for what expires
 _TIDIED: Final = "tidied_at"
@@ -28,6 +30,7 @@ class Upkeep:
     """The daily copy of the state, and the parts of pictures that nobody goes on with."""
 
     ctx: Context
+    _not_before: float = field(default=-math.inf, init=False)
 
     def plan(self) -> None:
         """Start what is due. Called on ticks, not on every step."""
@@ -59,21 +62,28 @@ class Upkeep:
             log.warning("What was left behind could not be looked for (%s).", failure)
 
     def _back_up(self) -> None:
-        last = self.ctx.journal.get(_KEY) or self.ctx.journal.get("created_at", 0.0)
-        # A clock set back far would put the next copy off for as long.
-        if self.ctx.stopping or 0 <= self.ctx.wall - last < EVERY:
+        """On the first tick of each day (UTC), or at the first start on one: a laptop may run for an hour a day."""
+        last = self.ctx.journal.get(_BACKED_UP) or self.ctx.journal.get("created_at", 0.0)
+        day = _day(self.ctx.wall)
+        if self.ctx.stopping or self.ctx.now < self._not_before or _day(last) == day:
             return
-        day = datetime.fromtimestamp(self.ctx.wall, UTC).date().isoformat()
         self.ctx.start("backup", work.BackUp(state=self.ctx.settings.state, day=day))
 
     def backed_up(self, result: Path | None, failure: BaseException | None) -> None:
-        """The copy was made, or could not be: then it is tried again in an hour."""
+        """The copy was made, or could not be: then it is tried again in an hour. Raises what says that the state is damaged."""
+        problem = ""
         if failure is None:
-            self.ctx.journal.put(_KEY, self.ctx.wall)
+            self.ctx.journal.put(_BACKED_UP, self.ctx.wall)
             log.info("The state was copied to %s", result)
-            return
-        log.warning("The daily copy of the state could not be made (%s).", failure)
-        self.ctx.journal.put(_KEY, self.ctx.wall - EVERY + 3600)
+        elif isinstance(failure, Exception) and is_damage(failure):
+            raise failure
+        else:
+            self._not_before = self.ctx.now + _AGAIN
+            problem = f"The daily copy of the state cannot be made ({failure}); mend that, it is tried again every hour."
+            log.warning("%s", problem)
+        if problem != self.ctx.journal.get(_FAILED, ""):
+            self.ctx.journal.put(_FAILED, problem or None)
+            self.ctx.event("daemon", None, None, "backup", problem or "the state can be copied again")
 
 
 @dataclass(kw_only=True)
@@ -101,3 +111,7 @@ class Expiring:
             for risk in news:
                 if risk.days == days:
                     self.ctx.event("prompt", risk.prompt_id, risk.source_id, "expiring", text)
+
+
+def _day(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).date().isoformat()

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -13,12 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
 
-from astria_sync import schema
+from astria_sync import schema, statefile
+from astria_sync.backup import back_up, folder_of
 from astria_sync.core.lifecycle import Event, IllegalMoveError, PromptState, TuneState
 from astria_sync.core.model import Image, Prompt, Source, Tune
 from astria_sync.errors import StateDamaged, StateTooNew
-from astria_sync.journal import Journal, create_private, open_journal
+from astria_sync.journal import Journal, open_journal
+from astria_sync.statefile import create_private
 
 AT = {"created_at": 1.0, "updated_at": 1.0}
 
@@ -189,6 +193,68 @@ def test_a_newer_schema_is_refused(tmp_path):
         )
     with pytest.raises(StateTooNew, match="m999_later"):
         open_journal(state, now=1.0)
+
+
+def newer(monkeypatch) -> str:
+    """An astria-sync with one migration more; its name."""
+    later = Migrations("astria_sync")
+    for one in schema.migrations._migrations:
+        later(name=one.name)(one.fn)
+
+    @later()
+    def m900_later(db: Database) -> None:
+        db.execute("CREATE TABLE later (id INTEGER)")
+
+    monkeypatch.setattr(statefile, "migrations", later)
+    return "m900_later"
+
+
+def test_the_way_back_to_an_older_version(tmp_path, monkeypatch):
+    """An update keeps what was there before it; the older program names that copy, and the command that puts it back works."""
+    state = tmp_path / "state.db"
+    with opened(state) as journal:
+        journal.put("fact", "old")
+    with monkeypatch.context() as patch:
+        name = newer(patch)
+        for _ in range(2):
+            with opened(state) as journal:
+                journal.put("fact", "new")
+    assert [one.name for one in folder_of(state).iterdir()] == [f"before-{name}.db"]
+    with pytest.raises(StateTooNew, match="update astria-sync") as raised:
+        open_journal(state, now=1.0)
+    command = str(raised.value).partition("before that update: ")[2]
+    subprocess.run(["/bin/sh", "-c", command], check=True)
+    with opened(state) as journal:
+        assert journal.get("fact") == "old"
+
+
+def test_an_update_without_room_for_the_copy_is_none(tmp_path, monkeypatch):
+    """Nothing is changed before there is a way back."""
+    state = tmp_path / "state.db"
+    open_journal(state, now=1.0).close()
+    folder_of(state).write_text("in the way")
+    newer(monkeypatch)
+    with pytest.raises(OSError, match="backups"):
+        open_journal(state, now=1.0)
+    folder_of(state).unlink()
+    with closing(sqlite3.connect(state)) as conn:
+        assert "later" not in layout(conn)
+
+
+def test_a_damaged_state_names_its_copies(tmp_path):
+    """How many there are, the newest one's day, and a command that works as it stands, whatever the folder is called."""
+    state = tmp_path / "my state" / "it's.db"
+    with opened(state) as journal:
+        journal.put("fact", "kept")
+        back_up(state, "2026-11-20")
+        back_up(state, "2026-11-21")
+    state.write_bytes(b"rubbish" * 2000)
+    with pytest.raises(StateDamaged, match=r"the copy of 2026-11-21 \(there are 2 copies in ") as raised:
+        open_journal(state, now=1.0)
+    command = str(raised.value).partition("): ")[2].partition(" - what")[0]
+    subprocess.run(["/bin/sh", "-c", command], check=True)
+    with opened(state) as journal:
+        assert journal.get("fact") == "kept"
 
 
 def test_a_migration_that_fails_leaves_nothing(tmp_path, monkeypatch):

@@ -70,6 +70,7 @@ def status(
         paths=limits(paths, settings.state, [watch.path for watch in settings.watch]),
         everything=everything,
     )
+    found["problems"][:0] = state_problems(invocation, settings.state, running=found["daemon"]["running"])
     if as_json:
         show_json(found)
     else:
@@ -93,6 +94,18 @@ def daemon(state: Path) -> dict[str, Any]:
         else None
     )
     return {"running": other is not None, "pid": other.pid if other else None, "since": since}
+
+
+def state_problems(invocation: Invocation, state: Path, *, running: bool) -> list[dict[str, str]]:
+    """What the state itself cannot say: that its daemon cannot write it, or that it is gone."""
+    if not running:
+        return []
+    from astria_sync import bulletin
+
+    told = bulletin.read(state, invocation.environ, invocation.home)
+    if not told and not state.exists():
+        told = f"The state {state} is gone although a daemon runs; it puts it back within a minute."
+    return [{"kind": "state", "text": told}] if told else []
 
 
 def limits(paths: Sequence[str], state: Path, watched: Iterable[Path]) -> list[str]:

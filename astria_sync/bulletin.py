@@ -1,0 +1,58 @@
+"""What the daemon cannot write into the state because the state is the trouble: a note that lies elsewhere, for `status`.
+
+Its room is taken at the start, so that it can be written when every disk is full. Only a daemon that lives is believed.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from astria_sync.lock import runtime_folder
+
+_ROOM: Final = 4096  # bytes
+
+
+def _place(state: Path, environ: Mapping[str, str], home: Path) -> Path:
+    name = hashlib.blake2b(os.fsencode(os.path.realpath(state)), digest_size=12).hexdigest()
+    return runtime_folder(environ, home) / f"{name}.note"
+
+
+def read(state: Path, environ: Mapping[str, str], home: Path) -> str:
+    """What the daemon of this state has to say; "" if that is nothing."""
+    try:
+        return _place(state, environ, home).read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+class Bulletin:
+    """The note of one daemon. A place that takes none costs nothing but the note."""
+
+    def __init__(self, state: Path, environ: Mapping[str, str], home: Path) -> None:
+        """Nothing is written yet."""
+        self._path = _place(state, environ, home)
+
+    def open(self) -> None:
+        """Take its room."""
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.unlink(missing_ok=True)
+        self.say("")
+
+    def say(self, text: str) -> None:
+        """Have this, and nothing else, said; "" when all is well."""
+        data = text.encode(errors="replace")[:_ROOM].ljust(_ROOM)
+        with suppress(OSError):
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.pwrite(descriptor, data, 0)
+            finally:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        """There is nothing more to say."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
