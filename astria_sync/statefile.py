@@ -138,10 +138,11 @@ class Place:
 
     def written(self, conn: sqlite3.Connection) -> None:
         """It was written by this process: only SQLite's checkpoints at a commit change the file itself."""
-        with suppress(OSError):  # the next check tells
+        # What was committed stays so, whatever becomes of this: the next check tells.
+        with suppress(OSError, sqlite3.Error):
             info = os.stat(self.path)
             self._stamp = (info.st_size, info.st_mtime_ns)
-        self._events = conn.execute("SELECT max(id) FROM events").fetchone()[0] or 0
+            self._events = conn.execute("SELECT max(id) FROM events").fetchone()[0] or 0
 
     def _compare(self) -> None:
         """Somebody else wrote to the file: is it whole, and does it know what was last written to it?"""
