@@ -130,6 +130,23 @@ def test_pictures_go_with_their_tune(make_studio):
     assert left == {"joe/p": pytest.approx(10, abs=0.1), "jim/p": pytest.approx(30, abs=0.1)}
 
 
+def test_a_tune_that_is_extended_gives_time(make_studio):
+    """What changes while pictures are waited for counts: they have their thirty days once the tune stays."""
+    studio = make_studio(expire_days=10)
+    studio.sim.faults.add(Fault(kind="status", status=403, **PICTURES, times=None))
+    studio.folder("joe", toml='model_type = "pti"\nbase_tune = 1504944')
+    studio.prompt("joe/p.prompt", "<1> words")
+
+    def days(daemon):
+        return [round((image.deadline - time.time()) / DAY) for image in daemon.journal.images()]
+
+    with studio.daemon() as daemon:
+        daemon.until(lambda: days(daemon) == [10])
+        studio.write("joe/tune.toml", 'model_type = "pti"\nbase_tune = 1504944\nauto_extend = true')
+        daemon.look()
+        daemon.until(lambda: days(daemon) == [30])
+
+
 def test_prompts_found_late_go_first(make_studio):
     """A new state beside old folders: what was made 25 days ago is fetched before what was made just now."""
     studio = make_studio()

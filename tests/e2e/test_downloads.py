@@ -28,6 +28,18 @@ def test_a_cut_download_is_resumed_and_nothing_half_gets_a_name(make_studio):
     assert served[1].status == 206
 
 
+def test_a_download_that_moves_is_gone_on_with_soon(make_studio):
+    """Cut again and again, but each time further: no attempt is held against it, so that a long one is not put off ever longer."""
+    studio = make_studio(picture_px=1400)
+    studio.sim.faults.add(Fault(kind="cut", cut_at=20_000, **PICTURES, times=3))
+    studio.prompt("p.prompt", "words")
+    studio.run_once()
+    assert studio.check_pictures() == 1
+    assert len(studio.sim.ledger.pictures_served()) == 4
+    with studio.journal() as journal:
+        assert [image.attempt for image in journal.images()] == [1]
+
+
 @pytest.mark.parametrize(
     "fault",
     [
