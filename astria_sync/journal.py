@@ -72,7 +72,7 @@ class Journal:
         try:
             yield
             if self._place:
-                self._place.check()
+                self._place.check(self._conn)
             self._conn.execute("COMMIT")
         except BaseException:
             self._db.rollback()

@@ -105,7 +105,7 @@ class Place:
         self._own = {name: identity(name) for name in self._names()}
         self._put: _Identity | None = None
         self._stamp: tuple[int, int] | None = None
-        self._events = 0
+        self._version = 0
         self._shared = False  # another program has written to it by SQLite's rules
         self.overwritten = False
         self.written(conn)
@@ -118,7 +118,7 @@ class Place:
         """Whether the file at its place is the one that is open."""
         return identity(self.path) == self._own[str(self._real)]
 
-    def check(self) -> None:
+    def check(self, conn: sqlite3.Connection) -> None:
         """Raise StateGoneError if it was removed or replaced, StateDamaged if somebody wrote over it. A system call or two."""
         try:
             info = os.stat(self.path)
@@ -126,36 +126,20 @@ class Place:
             raise StateGoneError(f"The state {self.path} is gone ({error.strerror}).") from error
         if (info.st_dev, info.st_ino) != self._own[str(self._real)]:
             raise StateGoneError(f"The state {self.path} was replaced by another file.")
-        stamp = (info.st_size, info.st_mtime_ns)
-        if stamp == self._stamp:
-            return
-        try:
-            self._compare()
-        except StateDamaged:
+        if (info.st_size, info.st_mtime_ns) != self._stamp:
+            self._changed(conn)
+
+    def _changed(self, conn: sqlite3.Connection) -> None:
+        """The file was written by somebody else. By SQLite's rules that follows a commit, which our connection hears of."""
+        if _version(conn) == self._version:
             self.overwritten = True
-            raise
-        self._stamp = stamp
-
-    def written(self, conn: sqlite3.Connection) -> None:
-        """It was written by this process: only SQLite's checkpoints at a commit change the file itself."""
-        # What was committed stays so, whatever becomes of this: the next check tells.
-        with suppress(OSError, sqlite3.Error):
-            info = os.stat(self.path)
-            self._stamp = (info.st_size, info.st_mtime_ns)
-            self._events = conn.execute("SELECT max(id) FROM events").fetchone()[0] or 0
-
-    def _compare(self) -> None:
-        """Somebody else wrote to the file: is it whole, and does it know what was last written to it?"""
-        uri = f"{self._real.as_uri()}?mode=ro"
-        try:
-            with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY)) as fresh:
-                check(fresh)
-                events = fresh.execute("SELECT max(id) FROM events").fetchone()[0] or 0
-        except sqlite3.Error as error:
-            if is_passing(error):
-                raise  # another program is at it just now
-            raise StateDamaged(damaged(self.path, error)) from error
-        if events < self._events:
+            uri = f"{self._real.as_uri()}?mode=ro"
+            try:
+                with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY)) as fresh:
+                    check(fresh)
+            except sqlite3.Error as error:
+                if not is_passing(error):
+                    raise StateDamaged(damaged(self.path, error)) from error
             raise StateDamaged(
                 f"The state {self.path} was overwritten while astria-sync had it open; it is left as it is now. "
                 "Start astria-sync again to go on with it, and stop it first next time."
@@ -165,6 +149,14 @@ class Place:
             log.warning(
                 "Another program writes to the state %s; stop astria-sync before you change it.", self.path
             )
+
+    def written(self, conn: sqlite3.Connection) -> None:
+        """It was written by this process: only SQLite's checkpoints at a commit change the file itself."""
+        # What was committed stays so, whatever becomes of this: the next check tells.
+        with suppress(OSError, sqlite3.Error):
+            info = os.stat(self.path)
+            self._stamp = (info.st_size, info.st_mtime_ns)
+            self._version = _version(conn)
 
     def put_back(self, conn: sqlite3.Connection) -> Path | None:
         """Write what the open state holds to its place; what lies there now is kept under another name, which is returned.
@@ -224,6 +216,11 @@ def create_folder(folder: Path) -> None:
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)  # a umask can take away the owner's rights too
+
+
+def _version(conn: sqlite3.Connection) -> int:
+    """Changes when another connection commits."""
+    return int(conn.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _sync(path: Path) -> None:

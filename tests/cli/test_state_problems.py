@@ -129,11 +129,14 @@ def test_a_running_daemon_puts_its_state_back(desk, account):
         assert found["paused"]
         assert found["daemon"]["pid"] == daemon.pid
         assert any("put back" in problem["text"] for problem in found["problems"])
+        state.with_name("state.db.sock").unlink()
+        waits(lambda: state.with_name("state.db.sock").exists())
     finally:
         daemon.send_signal(signal.SIGTERM)
         _, words = daemon.communicate(timeout=20)
     assert daemon.returncode == 0, words
     assert words.count("was taken away") == 1
+    assert words.count("was removed and is put back") == 1
 
 
 def waits(holds):

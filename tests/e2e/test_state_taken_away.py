@@ -145,25 +145,31 @@ def test_what_was_left_by_an_attempt_is_not_kept_as_somebodys(studio, monkeypatc
     assert not list(studio.state.parent.glob("*.replaced-*"))
 
 
-def test_a_copy_put_over_the_open_state(studio):
+@pytest.mark.parametrize("since", [False, True], ids=["all in the file", "the latest beside it"])
+def test_a_copy_put_over_the_open_state(studio, since):
     """`cp` over a state in use: the daemon ends, what was copied stays as it is, and the next start goes on with it."""
     studio.prompt("old.prompt", "old words")
     studio.run_once()
     copy = back_up(studio.state, "2026-11-21")
-    studio.prompt("new.prompt", "new words")
+    for n in range(5):
+        studio.prompt(f"new{n}.prompt", "new words " * 200)
     with studio.daemon() as daemon:
         assert daemon.run(10)
-        daemon.journal.value("PRAGMA wal_checkpoint(TRUNCATE)")
+        daemon.journal.value("PRAGMA wal_checkpoint(TRUNCATE)")  # as a commit does it every so often
+        daemon.journal._place.written(daemon.journal._conn)
+        if since:
+            daemon.command("pause")
+            daemon.command("resume")
         shutil.copyfile(copy, studio.state)
         studio.prompt("last.prompt", "last words")
         daemon.look()
         with pytest.raises(StateDamaged, match="overwritten while astria-sync had it open"):
             daemon.run(10)
-    assert studio.made() == (0, 2)
+    assert studio.made() == (0, 6)
     assert studio.state.read_bytes() == copy.read_bytes()
     assert not studio.state.with_name("s.db-wal").exists()
     studio.run_once()
-    assert studio.made() == (0, 3)
+    assert studio.made() == (0, 7)
     assert {row.state for row in studio.prompts()} == {"done"}
 
 
