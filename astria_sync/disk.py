@@ -17,6 +17,25 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 class Disk:
     """The machine's file system. Everything may raise OSError; thread-safe, as it has no state."""
 
+    def mount(self, path: Path) -> str:
+        """Where the disk is mounted on which a path lies, or would lie."""
+        place = os.path.realpath(path)
+        while not os.path.ismount(place):
+            place = os.path.dirname(place)
+        return place
+
+    def mounted(self, mount: str) -> bool:
+        """Whether a disk is mounted there; true if nothing is known ("")."""
+        return not mount or os.path.ismount(mount)
+
+    def is_empty(self, folder: Path) -> bool:
+        """Whether there is nothing in a folder, or no such folder."""
+        try:
+            with os.scandir(folder) as entries:
+                return next(entries, None) is None
+        except FileNotFoundError:
+            return True
+
     def make_folder(self, folder: Path) -> None:
         """Make a folder and those above it, each durable: a file in a folder that a power cut takes away is lost with it."""
         if folder.is_dir():

@@ -76,6 +76,9 @@ class Downloader:
     def fetch(self, work: Download) -> Saved | NotSaved:
         """Download one picture, going on where a former attempt stopped if the server still has the same one."""
         part = work.folder / temporary_name(work.stem)
+        if not self._disk.mounted(work.mount):
+            why = f"the disk of {work.folder} is not mounted"
+            return NotSaved(why=why, etag=work.resume_etag, kept=work.resume_at, local=True)
         self._reads.limit(self._clock() + _HEAD, f"its host did not answer within {_HEAD:.0f} s")
         try:
             self._disk.make_folder(work.folder)

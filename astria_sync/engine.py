@@ -64,7 +64,8 @@ class Engine:
         subjects = Subjects(ctx=ctx)
         self.judge = Judge(ctx=ctx, files=files, subjects=subjects)
         self.prompting = Prompting(ctx=ctx, intake=self.intake, subjects=subjects, judge=self.judge)
-        self.fetching = Fetching(ctx=ctx)
+        room = Room(ctx=ctx)
+        self.fetching = Fetching(ctx=ctx, room=room)
         self.doors = Doors(ctx=ctx)
         self.following = Following(
             ctx=ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching, doors=self.doors
@@ -81,7 +82,7 @@ class Engine:
             following=self.following,
             reconciling=self.reconciling,
             doors=self.doors,
-            room=Room(ctx=ctx),
+            room=room,
             spending=self.spending,
         )
         self.notes = Notes(ctx=ctx)

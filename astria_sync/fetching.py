@@ -17,6 +17,7 @@ from astria_sync.core.naming import picture_name, sidecar_name
 from astria_sync.core.pictures import numbered
 from astria_sync.core.wire import RemotePrompt
 from astria_sync.expiring import ends_of_tunes
+from astria_sync.room import Room
 from astria_sync.turns import Turns
 
 log = logging.getLogger("astria_sync")
@@ -31,11 +32,10 @@ class Fetching:
     """Owns `images`, and prompts from their first picture to done."""
 
     ctx: Context
+    room: Room
     turns: Turns = field(init=False)
     _heard: dict[int, float] = field(default_factory=dict, init=False)  # when a prompt last had a new picture
-    _again_at: float = field(
-        default=0.0, init=False
-    )  # when a sidecar is to be tried again; 0: at the next plan
+    _again_at: float = field(default=0.0, init=False)  # when a sidecar is to be tried again
 
     def __post_init__(self) -> None:
         """Whose turn it is, is a question of its own."""
@@ -98,6 +98,9 @@ class Fetching:
 
     def plan(self) -> None:
         """Sidecars that are due again, and downloads, as far as there are places (turns.py)."""
+        if self.room.recovered():
+            self.ctx.journal.hurry_images()
+            self._again_at = 0.0
         if self._again_at <= self.ctx.now:
             self.unrecorded()
         if self.ctx.stopping:
@@ -114,6 +117,7 @@ class Fetching:
                 ),  # what it is, its bytes tell
                 resume_etag=image.etag,
                 resume_at=image.kept,
+                mount=self.room.mount(prompt.output),
             )
             self.ctx.start(("download", image.id), piece)
 
@@ -150,6 +154,8 @@ class Fetching:
         prompt = journal.prompt(image.prompt_id)
         journal.change("prompts", prompt.id, reason=f"picture {image.n}: {result.why}; it is tried again")
         log.warning("%s, picture %d: %s", prompt.stem, image.n, result.why)
+        if result.local:
+            self.room.takes(prompt.output)  # what is wrong with it is told, and noticed when it is over
         if result.expired and prompt.remote_id is not None:
             fetch = work.FetchOne(
                 kind="prompt", row_id=prompt.id, workspace=prompt.workspace, remote_id=prompt.remote_id
@@ -182,7 +188,12 @@ class Fetching:
             return
         assert prompt.remote_id is not None
         path = Path(prompt.output, prompt.folder, sidecar_name(prompt.stem, prompt.remote_id))
-        piece = work.WriteSidecar(prompt_id=prompt_id, path=path, data=self.sidecar(prompt, images))
+        piece = work.WriteSidecar(
+            prompt_id=prompt_id,
+            path=path,
+            data=self.sidecar(prompt, images),
+            mount=self.room.mount(prompt.output),
+        )
         self.ctx.start(("sidecar", prompt_id), piece)
 
     def recorded(self, piece: work.WriteSidecar, failure: BaseException | None) -> None:
@@ -194,6 +205,7 @@ class Fetching:
             return
         why = getattr(failure, "strerror", None) or str(failure)
         reason = f"{piece.path.name} cannot be written ({why}); it is tried again"
+        self.room.takes(prompt.output)
         again_at = self.ctx.now + self.ctx.backoff(3)
         self._again_at = min(self._again_at, again_at)
         self.ctx.journal.change("prompts", prompt.id, reason=reason, next_at=again_at)

@@ -226,8 +226,9 @@ class Journal:
         self._conn.execute(f"UPDATE {table} SET next_at = ? WHERE next_at > ?", [latest, latest])
 
     def hurry_images(self) -> None:
-        """The network is back: pictures that could not be fetched without it are not left waiting."""
+        """The network or the disk is back: pictures that could not be had without it are not left waiting."""
         self._conn.execute("UPDATE images SET next_at = 0 WHERE state = 'wanted'")
+        self._conn.execute("UPDATE prompts SET next_at = 0 WHERE state = 'downloading' AND complete = 1")
 
     def next_deadline(self, now: float) -> float | None:
         """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from astria_sync.context import Context
+from astria_sync.disk import Disk
 
 log = logging.getLogger("astria_sync")
 
@@ -14,6 +15,7 @@ _RESERVE: Final = 128 * 1024 * 1024  # bytes that stay free whatever comes
 _PICTURE: Final = (
     16 * 1024 * 1024
 )  # bytes; a 4K picture as PNG, until this account has shown what its pictures weigh
+_AT_MOST: Final = 8  # pictures that one prompt may make (astria-api.md)
 _FRESH: Final = 5.0  # seconds that an answer holds; asking takes a system call or two
 
 
@@ -22,45 +24,75 @@ class Room:
     """Looks at outputs before money is spent on pictures for them."""
 
     ctx: Context
+    disk: Disk = field(default_factory=Disk)
     _known: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
 
-    def takes(self, output: str, images: int) -> bool:
-        """Whether this output can be written and has room for what is under way and `images` more."""
+    def takes(self, output: str) -> bool:
+        """Whether this output can be written and has room for what is under way and one prompt more."""
         known = self._known.get(output)
         if known is None or self.ctx.now - known[0] > _FRESH:
-            known = self._known[output] = (self.ctx.now, self._problem(output, images))
+            known = self._known[output] = (self.ctx.now, self._problem(output))
             self._tell(output, known[1])
         return not known[1]
 
-    def roots(self, images: int) -> list[str]:
-        """Roots that were looked at and whose output takes so many more; asked only when something is to be sent."""
+    def roots(self) -> list[str]:
+        """Roots that were looked at and whose output takes pictures; asked only when something is to be sent."""
         queued = "SELECT 1 FROM prompts WHERE state = 'queued' AND next_at <= ? LIMIT 1"
         if self.ctx.journal.value(queued, [self.ctx.now]) is None:
             return []
         outputs = {
             root: str(watch.output) for root, watch in self.ctx.watches.items() if root in self.ctx.walked
         }
-        return [root for root, output in outputs.items() if self.takes(output, images)]
+        return [root for root, output in outputs.items() if self.takes(output)]
+
+    def recovered(self) -> bool:
+        """Whether an output that took no pictures takes them again."""
+        troubled = self.ctx.journal.rows("SELECT key FROM meta WHERE key GLOB 'output:*'")
+        again = [row["key"] for row in troubled if self.takes(row["key"].removeprefix("output:"))]
+        return bool(again)
 
     @property
     def lacking(self) -> bool:
         """Whether an output takes no pictures at present."""
         return self.ctx.journal.value("SELECT 1 FROM meta WHERE key GLOB 'output:*' LIMIT 1") is not None
 
-    def _problem(self, output: str, images: int) -> str:
+    def mount(self, output: str) -> str:
+        """Where the disk of an output is mounted, as far as is known."""
+        return str(self.ctx.journal.get(f"mount:{output}", ""))
+
+    def _taken_out(self, output: str) -> str:
+        """The mount point of a disk that is not there: what is written to the output now would lie hidden below it.
+
+        An output with something in it is where somebody wants it to be, wherever it was before.
+        """
+        known, now = self.mount(output), self.disk.mount(Path(output))
+        if known and known != now and not self.disk.mounted(known) and self.disk.is_empty(Path(output)):
+            return known
+        if known != now:
+            self.ctx.journal.put(f"mount:{output}", now)
+        return ""
+
+    def _problem(self, output: str) -> str:
         place = Path(output)
         while not os.path.lexists(place) and place != place.parent:
             place = place.parent
         try:
+            if taken_out := self._taken_out(output):
+                return (
+                    f"The disk of {output} is not mounted at {taken_out}; mount it or, if it is gone for good, put any "
+                    "file into that folder; prompts for it rest."
+                )
+            disk = os.statvfs(place)
+            if disk.f_flag & os.ST_RDONLY:
+                return (
+                    f"{output} lies on a disk that is read-only; prompts for it rest until it can be written."
+                )
             if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
                 return f"{place} cannot be written; prompts for {output} rest until it can."
-            disk = os.statvfs(place)
         except OSError as error:
             return f"{place} cannot be used ({error.strerror}); prompts for {output} rest until it can."
-        needed = _RESERVE + (images + self._under_way()) * self._weight()
+        needed = _RESERVE + (_AT_MOST + self._under_way()) * self._weight()
         free = disk.f_bavail * disk.f_frsize
-        if disk.f_flag & os.ST_RDONLY:
-            return f"{output} lies on a disk that is read-only; prompts for it rest until it can be written."
         if free < needed:
             return f"{output} has {free / 1e6:,.0f} MB free and needs {needed / 1e6:,.0f} MB; make room, prompts for it rest."
         return ""

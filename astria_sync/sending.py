@@ -26,7 +26,6 @@ from astria_sync.tuning import Tuning
 
 log = logging.getLogger("astria_sync")
 
-_AT_MOST: Final = 8  # pictures that one prompt may make (astria-api.md)
 _SOUGHT_AT_ONCE: Final = 250
 _NO_TWIN: Final = (
     " AND NOT EXISTS (SELECT 1 FROM tunes other WHERE other.state IN ('uploading', 'unsure') "
@@ -140,7 +139,7 @@ class Sending:
         self.spending.wake(free)
         if not self._sought():
             return
-        queued, values = self._queued(self.room.roots(_AT_MOST))
+        queued, values = self._queued(self.room.roots())
         for prompt in self.ctx.journal.prompts(queued, [*values, free + self.spending.spare]):
             if self.ctx.free(work.Lane.REQUESTS) <= (limit > 1):
                 return

@@ -4,6 +4,7 @@ They read files and call the network; none touches the journal or the engine.
 """
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -163,6 +164,8 @@ class Tasks:
         return tuple(left)
 
     def _write_sidecar(self, piece: work.WriteSidecar) -> None:
+        if not self._disk.mounted(piece.mount):
+            raise OSError(errno.ENODEV, "its disk is not mounted")
         text = json.dumps(piece.data, ensure_ascii=False, indent=2)
         self._disk.write_whole(piece.path, (text + "\n").encode())
 

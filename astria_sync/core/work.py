@@ -172,6 +172,7 @@ class Download:
     stem: str  # file name without extension
     resume_etag: str = ""
     resume_at: int = 0  # bytes of the part that are durable; what lies behind them is not gone on with
+    mount: str = ""  # what must be mounted for the folder to be the one that is meant
     lane = Lane.DOWNLOADS
 
 
@@ -203,6 +204,7 @@ class WriteSidecar:
     prompt_id: int
     path: Path
     data: Mapping[str, Any] = field(default_factory=dict)
+    mount: str = ""  # as for Download
     lane = Lane.DOWNLOADS
 
 

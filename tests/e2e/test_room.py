@@ -1,11 +1,13 @@
 """Nothing is bought that could not be saved."""
 
 import os
+import shutil
 import types
 
 import pytest
 
 from astria_sync import room
+from astria_sync.disk import Disk
 
 
 def test_an_output_that_is_no_folder(studio):
@@ -38,3 +40,62 @@ def test_a_disk_without_room(studio, monkeypatch, free, flags, says):
     assert says in studio.value(f"output:{studio.output}")
     studio.run_once()
     assert studio.made() == (0, 1)
+
+
+def test_trouble_with_an_output_is_not_told_for_longer_than_it_lasts(studio, monkeypatch):
+    """Nobody waits for the output any more: that it takes pictures again is noticed all the same."""
+    file = studio.prompt("p.prompt", "words")
+    disk = types.SimpleNamespace(f_bavail=1, f_frsize=4096, f_flag=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(room.os, "statvfs", lambda _: disk)
+        studio.run_once()
+    assert "make room" in studio.value(f"output:{studio.output}")
+    file.unlink()
+    studio.run_once()
+    assert studio.value(f"output:{studio.output}") is None
+
+
+@pytest.mark.parametrize("again", ["mounted", "elsewhere"])
+def test_an_output_whose_disk_is_taken_out(studio, monkeypatch, again):
+    """Nothing is bought, and nothing written where the disk was, until it is back or somebody says that it will not be."""
+    mounts = {"/", "/media/usb"}
+    monkeypatch.setattr(Disk, "mounted", lambda _, mount: not mount or mount in mounts)
+    monkeypatch.setattr(Disk, "mount", lambda _, __: max(mounts, key=len))
+    studio.prompt("p.prompt", "words")
+    studio.run_once()
+    assert studio.check_pictures() == 1
+    mounts.remove("/media/usb")
+    kept = studio.output.rename(studio.home / "usb")
+    studio.prompt("q.prompt", "more words")
+    studio.run_once()
+    assert studio.made() == (0, 1)
+    assert not studio.output.exists()
+    assert "/media/usb" in studio.value(f"output:{studio.output}")
+    if again == "mounted":
+        mounts.add("/media/usb")
+        kept.rename(studio.output)
+    else:
+        shutil.copytree(kept, studio.output)
+    studio.run_once()
+    assert studio.made() == (0, 2)
+    assert studio.check_pictures() == 2
+    assert studio.value(f"output:{studio.output}") is None
+
+
+def test_a_picture_that_is_paid_for_waits_for_its_disk(studio, monkeypatch):
+    """Taken out between the order and its pictures: they are fetched when it is back, and as soon as that is noticed."""
+    mounts = {"/", "/media/usb"}
+    monkeypatch.setattr(Disk, "mounted", lambda _, mount: not mount or mount in mounts)
+    monkeypatch.setattr(Disk, "mount", lambda _, __: max(mounts, key=len))
+    monkeypatch.setattr(room, "_FRESH", 0.02)
+    studio.tables["timing"]["retry_base_seconds"] = studio.tables["timing"]["retry_max_seconds"] = 60
+    studio.prompt("p.prompt", "words")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: daemon.journal.prompts("state = 'generating'"))
+        mounts.remove("/media/usb")
+        daemon.until(lambda: daemon.journal.get(f"output:{studio.output}"))
+        assert not studio.output.exists()
+        assert "not mounted" in daemon.journal.prompts()[0].reason
+        mounts.add("/media/usb")
+        daemon.until(lambda: daemon.journal.prompts("state = 'done'"))
+    assert studio.check_pictures() == 1
