@@ -10,13 +10,19 @@ WORKERS ?= 3
 N ?= 10000
 SEED ?= 1000
 
-.PHONY: demo test lint check format wheel clean print-python diagrams soak
+.PHONY: demo test crashes lint check format wheel clean print-python diagrams soak
 
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+# Every kill point and every failing call, where `make test` takes a sample: an hour, and a table at the end.
+# PART=kills (errors hooks strace storms disks) is one of them; SEED=n repeats the random kills of that seed.
+crashes: $(VENV)/.test
+	$(BIN)/python -m tests.crashes all --workers $(WORKERS) --seed $(SEED) \
+		$(if $(PART),$(foreach part,$(PART),--part $(part)),--figures docs/figures.json)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@ import unicodedata
 from pathlib import PurePosixPath
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from astria_sync.core.naming import (
@@ -135,6 +135,29 @@ def test_temporary_names(stem, prompt_id, n):
     temporary = temporary_name(final)
     assert temporary == f".{final}.part" == temporary_name(final)
     assert len(temporary.encode()) <= 255
+
+
+def _as_a_card_sees_it(name):
+    return unicodedata.normalize("NFD", name).casefold()
+
+
+@given(
+    ANY_NAME,
+    ANY_NAME,
+    st.tuples(st.integers(0, 99), st.integers(1, 8)),
+    st.tuples(st.integers(0, 99), st.integers(1, 8)),
+)
+@example("Look", "look", (5, 1), (6, 1))
+@example("look-5", "look", (6, 1), (5, 6))
+def test_names_of_different_prompts_differ_by_more_than_case(stem, other, one, another):
+    """Where a file system takes upper and lower case, composed and decomposed for the same, no picture takes another's place."""
+    assume(one[0] != another[0])
+    for name, second in (
+        (picture_name(stem, *one, ".jpg"), picture_name(other, *another, ".jpg")),
+        (sidecar_name(stem, one[0]), sidecar_name(other, another[0])),
+    ):
+        assert _as_a_card_sees_it(name) != _as_a_card_sees_it(second)
+        assert _as_a_card_sees_it(temporary_name(name)) != _as_a_card_sees_it(temporary_name(second))
 
 
 def test_temporary_name_of_the_longest_name():

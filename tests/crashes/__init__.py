@@ -1,0 +1,1 @@
+"""The real process, killed and refused at its system calls; see README.md."""
