@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,11 @@ def _state_is_whole(scene: Scene) -> None:
                 shutil.copy(file, folder)
         copy = Path(folder, "s.db")
         if copy.exists():
-            connection = sqlite3.connect(copy)
-            said = connection.execute("PRAGMA integrity_check").fetchone()[0]
-            connection.close()
+            with closing(sqlite3.connect(copy)) as connection:
+                try:
+                    said = connection.execute("PRAGMA integrity_check").fetchone()[0]
+                except sqlite3.DatabaseError as error:
+                    said = str(error)
             _must(said == "ok", f"the state is damaged: {said}")
 
 

@@ -167,7 +167,7 @@ def _watching(scene: Scene) -> Callable[[str], None]:
     return each
 
 
-def until(holds: Callable[[], object], timeout: float = 30.0) -> None:
+def until(holds: Callable[[], object], timeout: float = 60.0) -> None:
     """Wait for a condition."""
     end = time.monotonic() + timeout
     while not holds():
