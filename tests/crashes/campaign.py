@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.crashes import filling, points, storms, strace
 from tests.crashes.bench import Bench
+from tests.crashes.syscalls import die_with_parent
 
 PARTS = ("kills", "errors", "hooks", "strace", "storms", "disks")
 _STORMS = [20] * 10  # random kills in each
@@ -45,6 +46,7 @@ _bench: Bench | None = None
 
 def _open_bench() -> None:
     global _bench
+    die_with_parent()
     _bench = Bench().__enter__()
     multiprocessing.util.Finalize(None, _bench.__exit__, exitpriority=10)
 

@@ -3,11 +3,9 @@
 Started by bench.py as `python -m tests.crashes.zygote FD`; told over that socket, one run at a time.
 """
 
-import ctypes
 import gc
 import json
 import os
-import signal
 import socket
 import sys
 import traceback
@@ -16,7 +14,6 @@ from typing import Any
 
 from tests.crashes import hooks, syscalls
 
-_PR_SET_PDEATHSIG = 1
 # What a run imports late: once here instead of in every child.
 _WARM = (
     "astria_sync.service",
@@ -34,9 +31,7 @@ _WARM = (
 
 def main() -> None:
     """Fork as told until the socket is closed."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    syscalls.die_with_parent()
     for module in _WARM:
         import_module(module)
     gc.collect()
@@ -54,9 +49,7 @@ def _child(order: dict[str, Any], control: socket.socket) -> None:
     """Become `astria-sync …`; never returns."""
     code: Any = 70
     try:
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "prctl"):
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.die_with_parent()
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)
