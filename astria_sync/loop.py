@@ -112,7 +112,7 @@ class Loop:
             raise StateDamaged(damaged(state, error)) from error
         if not isinstance(error, sqlite3.OperationalError):
             raise error
-        self._say(f"{explained(state, error)} Nothing is sent until it can be written.")
+        self._say(f"{explained(state, error)}; nothing is sent until it can be written.")
 
     def _say(self, text: str) -> None:
         """In the log and where `status` finds it, once."""

@@ -125,7 +125,7 @@ def state_fills(bench: Bench) -> None:
             until(scene.finished)
             disk.fill()
             scene.prompt("late.prompt", "a late idea")
-            until(lambda: "The state cannot be written" in scene.log.read_text())
+            until(lambda: "nothing is sent until it can be written" in scene.log.read_text())
             assert ("prompt", "a late idea") not in scene.made()
             judge.after_a_crash(scene)
             disk.make_room()
@@ -143,7 +143,7 @@ def both_fill(bench: Bench) -> None:
         with _running(bench, scene):
             until(lambda: scene.made())
             disk.fill()
-            until(lambda: "The state cannot be written" in scene.log.read_text())
+            until(lambda: "nothing is sent until it can be written" in scene.log.read_text())
             scene.sim.advance(2 * _YEAR)
             judge.after_a_crash(scene)
             disk.make_room()
