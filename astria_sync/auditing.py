@@ -43,7 +43,6 @@ _SAME_TUNE: Final = (
     "patched",
 )
 _SAME_PROMPT: Final = (
-    "subject_id",
     "fingerprint",
     "variant",
     "run",
@@ -201,8 +200,8 @@ class Auditing:
         """It comes of an order whose row was dropped or made anew since."""
         journal = self.ctx.journal
         if isinstance(row, Tune):
-            main = journal.tunes("id = ? OR (source_id = ? AND current = 1)", [row.id, row.source_id])
-            spare_of = max((one.id for one in main), default=None)
+            main = journal.current_tune(row.source_id)
+            spare_of = main.id if main else None
         else:
             same = "source_id = ? AND fingerprint = ? AND run = ? AND spare_of IS NULL"
             versions = journal.prompts(same, [row.source_id, row.fingerprint, row.run])

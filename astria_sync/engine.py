@@ -95,7 +95,7 @@ class Engine:
             work.CreatePrompt: lambda one: self.sending.answered(one.work, self._result(one)),
             work.PatchTune: lambda one: self.following.patched(one.work, self._result(one)),
             work.FetchOne: lambda one: self.following.fetched(one.work, self._result(one)),
-            work.Poll: self._polled,
+            work.Poll: lambda one: self.reconciling.polled(one.work, self._result(one)),
             work.Survey: lambda one: self.reconciling.surveyed_now(one.work, self._result(one)),
             work.Probe: lambda one: self.doors.probed(self._result(one)),
             work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
@@ -265,11 +265,6 @@ class Engine:
             self.intake.looked(look)
             if look.recursive and look.scope == ".":
                 self.prompting.look_again()
-
-    def _polled(self, outcome: Outcome) -> None:
-        pages: work.Pages = self._result(outcome)
-        self.following.polled(outcome.work, pages)
-        self.auditing.listed(outcome.work.kind, outcome.work.workspace, pages.objects)
 
     def _folder_read(self, outcome: Outcome) -> None:
         self.tuning.read(outcome.work, outcome.result, outcome.failure)

@@ -233,19 +233,15 @@ class Journal:
     def next_deadline(self, now: float) -> float | None:
         """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""
         # One question a state: each is a single step in the index.
-        questions = [
-            *(("tunes", state) for state in ("queued", "unsure", "training")),
-            *(("prompts", state) for state in ("queued", "unsure", "generating", "downloading")),
-            ("images", "wanted"),
-        ]
-        found = [
-            self.value(f"SELECT min(next_at) FROM {table} WHERE state = '{state}' AND next_at > ?", [now])
-            for table, state in questions
-        ]
-        untold = "SELECT min(next_at) FROM tunes WHERE state = 'ready' AND patch != '{}' AND next_at > ?"
-        found += [
-            self.value(sql, [now]) for sql in (untold, "SELECT min(next_at) FROM rereads WHERE next_at > ?")
-        ]
+        states = {
+            "tunes": ("queued", "unsure", "training"),
+            "prompts": ("queued", "unsure", "generating", "downloading"),
+            "images": ("wanted",),
+        }
+        questions = [(table, f"state = '{state}'") for table, several in states.items() for state in several]
+        questions += [("tunes", "state = 'ready' AND patch != '{}'"), ("rereads", "1")]
+        sql = "SELECT min(next_at) FROM {} WHERE {} AND next_at > ?"
+        found = [self.value(sql.format(table, where), [now]) for table, where in questions]
         return min((at for at in found if at is not None), default=None)
 
     # Small facts

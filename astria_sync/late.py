@@ -68,6 +68,14 @@ def give_up(journal: Journal, row: Row, wall: float) -> None:
     )
 
 
+def forget(ctx: Context, row: Row) -> None:
+    """Its file went, or was edited, while it was unsure whether Astria has it, and it has not: nobody wants it any more."""
+    why = "its file has changed or gone and Astria never had it"
+    ctx.event(kind_of(row), row.id, row.source_id, "dropped", why)
+    give_up(ctx.journal, row, ctx.wall)
+    ctx.journal.drop(f"{kind_of(row)}s", row.id)
+
+
 def given_up(journal: Journal, kind: str, workspace: str, key: str) -> Iterable[tuple[int, Row]]:
     """Orders of this seed or title that were given up, newest first, each with the id of its record."""
     sql = "SELECT id, columns FROM given_up WHERE key = ? AND kind = ? AND workspace = ? ORDER BY id DESC"

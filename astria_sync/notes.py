@@ -44,6 +44,10 @@ class Notes:
                 f"note != '' OR problem != '' OR id IN ({_FAILED}) OR id IN ({','.join('?' * len(self._doubtful))})",
                 [*self._doubtful],
             )
+            # A crash between the file and the commit leaves one that the row does not know, or none that it knows.
+            self._doubtful.update(
+                source.id for source in sources if os.path.lexists(error_file(source)) != bool(source.note)
+            )
         else:
             happened = "SELECT source_id FROM events WHERE id > ?"
             sources = self.ctx.journal.sources(f"id IN ({happened})", [self._last_event])

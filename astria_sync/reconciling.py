@@ -100,6 +100,11 @@ class Reconciling:
         self._to_adopt[kind] = self.ctx.journal.value(sql) or 0
         return self._to_adopt[kind]
 
+    def polled(self, piece: work.Poll, pages: work.Pages) -> None:
+        """Lists of work under way: what they show besides is looked at as well."""
+        self.following.polled(piece, pages)
+        self.auditing.listed(piece.kind, piece.workspace, pages.objects)
+
     def surveyed_now(self, piece: work.Survey, pages: work.Pages) -> None:
         """A list from its head."""
         self.following.seen(piece.kind, piece.workspace, pages)

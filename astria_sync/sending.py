@@ -17,7 +17,7 @@ from astria_sync.core.wire import form, read_prompt, read_tune
 from astria_sync.doors import Doors, why
 from astria_sync.following import Following
 from astria_sync.judging import Ready
-from astria_sync.late import give_up
+from astria_sync.late import forget
 from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
@@ -69,7 +69,7 @@ class Sending:
         for tune in self.ctx.journal.tunes(queued, [*values, free + 16]) if free else ():
             source = self.ctx.journal.source(tune.source_id)
             if source.missing_since is not None:
-                self._forget("tune", tune)
+                forget(self.ctx, tune)
             elif "id" in tune.params:
                 self._use(tune)
             elif self.ctx.free(work.Lane.UPLOADS) and self.reconciling.surveyed("tune", tune.workspace):
@@ -84,13 +84,6 @@ class Sending:
             self.ctx.now,
             *watched,
         ]
-
-    def _forget(self, kind: str, row: Tune | Prompt) -> None:
-        """Its file went, or was edited, while it was unsure whether Astria has it, and it has not: nobody wants it any more."""
-        why = "its file has changed or gone and Astria never had it"
-        self.ctx.event(kind, row.id, row.source_id, "dropped", why)
-        give_up(self.ctx.journal, row, self.ctx.wall)
-        self.ctx.journal.drop(f"{kind}s", row.id)
 
     def _use(self, tune: Tune) -> None:
         """`id` in tune.toml: an existing tune is only looked at."""
@@ -145,7 +138,7 @@ class Sending:
                 return
             source = self.ctx.journal.source(prompt.source_id)
             if source.missing_since is not None or not prompt.current:
-                self._forget("prompt", prompt)
+                forget(self.ctx, prompt)
                 continue
             workspace = self.ctx.workspace(source.root)
             if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):

@@ -102,3 +102,12 @@ def test_an_error_file_of_a_former_life(studio):
     studio.run_once()
     assert studio.error("p.prompt") is None
     assert studio.error("jane") is None
+
+
+def test_an_error_file_that_went_with_a_step_that_never_was(studio):
+    """The process died between removing the file and the commit that it belonged to: the failure stands, and is told again."""
+    file = studio.prompt("p.prompt", "words", front="num_image: 3")
+    studio.run_once()
+    file.with_name("p.prompt.error.txt").unlink()
+    studio.run_once()
+    assert "num_images" in studio.error("p.prompt")
