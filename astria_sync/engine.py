@@ -113,11 +113,8 @@ class Engine:
             longest = max(
                 self.ctx.settings.timing.retry_max_seconds, self.ctx.settings.timing.reconcile_after_seconds
             )
-            for table in (
-                "tunes",
-                "prompts",
-                "images",
-            ):  # the clock may have been set back since they were written
+            # The clock may have been set back since they were written.
+            for table in ("tunes", "prompts", "images"):
                 self.ctx.journal.clip_deadlines(table, now + longest)
             self.ctx.journal.clip_deadlines("rereads", latest(self.ctx))
             for name in (gates.NETWORK, gates.AUTH, gates.SLOW):
