@@ -30,7 +30,7 @@ from astria_sync.sending import Sending
 from astria_sync.spending import Spending
 from astria_sync.subjects import Subjects
 from astria_sync.tuning import Tuning
-from astria_sync.upkeep import Expiring, Upkeep
+from astria_sync.upkeep import Upkeep
 from astria_sync.workers import Pool
 
 log = logging.getLogger("astria_sync")
@@ -47,9 +47,6 @@ class Engine:
         self.pool = pool
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._on_tick = on_tick
-        # What a daemon does about a state that was taken away, and where it says what it cannot write there.
-        self.mend: Callable[[], str] = lambda: f"The state was put back ({ctx.journal.put_back()})."
-        self.announce: Callable[[str], None] = lambda _: None
         self.planned_at = 0.0
         self._replies: list[tuple[Any, Mapping[str, Any]]] = []  # to commands, told when they are committed
         files = TuneFiles(ctx.settings)
@@ -87,7 +84,6 @@ class Engine:
         )
         self.notes = Notes(ctx=ctx)
         self.upkeep = Upkeep(ctx=ctx)
-        self.expiring = Expiring(ctx=ctx)
         self._outcomes: Mapping[type, Callable[[Outcome], None]] = {
             work.Walk: self._walked,
             work.ReadFolder: self._folder_read,
@@ -214,7 +210,6 @@ class Engine:
         self.fetching.unrecorded()
         self.upkeep.plan()
         self.notes.again()
-        self.expiring.plan()
         if tick.what == "rescan":
             self.intake.rescan()
         elif tick.what == "rescan-polled":

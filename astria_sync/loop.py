@@ -27,9 +27,17 @@ _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that
 class Loop:
     """Lets messages through to an engine until there is a reason to end."""
 
-    def __init__(self, engine: Engine) -> None:
-        """The engine is started by whoever built it."""
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        mend: Callable[[], str] | None = None,
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`mend` puts back a state that was taken away and tells of it; `announce` takes what cannot be written into the state."""
         self._engine = engine
+        self._mend = mend or (lambda: f"The state was put back ({engine.ctx.journal.put_back()}).")
+        self.announce = announce
         self._deadline: float | None = None
         self._told = ""  # what is wrong with the state
         self._behind = False  # a step was rolled back: memory is ahead of the state
@@ -118,14 +126,14 @@ class Loop:
         """In the log and where `status` finds it, once."""
         if text != self._told:
             self._told = text
-            self._engine.announce(text)
+            self.announce(text)
             if text:
                 log.error("%s", text)
 
     def _mended(self, gone: StateGoneError) -> bool:
         """Put the state back where it was; false, and said, if that cannot be done for now."""
         try:
-            told = self._engine.mend()
+            told = self._mend()
             with self._engine.ctx.journal.transaction():
                 self._engine.ctx.alarm(told)
         except (OSError, sqlite3.Error, StateUnusable) as error:

@@ -76,7 +76,7 @@ class Service:
             engine = self._build(stack, patient=not once)
             self._signals(stack, engine)
             deadline = None if timeout is None else self._clock.now() + timeout
-            loop = Loop(engine)
+            loop = self._loop(stack, engine)
             try:
                 loop.start(deadline=deadline)
                 on_ready(engine)
@@ -84,6 +84,12 @@ class Service:
             finally:
                 self._stop(engine)
             return self._exit_code(engine, once=once)
+
+    def _loop(self, stack: ExitStack, engine: Engine) -> Loop:
+        note = Bulletin(self.settings.state, self._environ, self._home)
+        note.open()
+        stack.callback(note.close)
+        return Loop(engine, mend=self._keeper.mend if self._keeper else None, announce=note.say)
 
     def _check(self) -> None:
         config.require_watches(self.settings)
@@ -129,11 +135,7 @@ class Service:
             remove_file=disk.remove,
         )
         engine = self._engine = Engine(ctx, pool, on_tick=self._on_tick)
-        self._keeper, engine.mend = keeper, keeper.mend
-        note = Bulletin(settings.state, self._environ, self._home)
-        note.open()
-        stack.callback(note.close)
-        engine.announce = note.say
+        self._keeper = keeper
         self._edges(stack, engine)
         return engine
 

@@ -26,16 +26,49 @@ _OBSTACLES: Final = "SELECT key FROM meta WHERE key GLOB 'output:*' OR key GLOB 
 
 
 @dataclass(kw_only=True)
-class Upkeep:
-    """The daily copy of the state, and the parts of pictures that nobody goes on with."""
+class Expiring:
+    """Warns of pictures that Astria is about to delete, once for each prompt and each of the warnings."""
 
     ctx: Context
+    _next: float = field(default=-math.inf, init=False)
+
+    def plan(self) -> None:
+        """Called on ticks."""
+        if self.ctx.now < self._next:
+            return
+        self._next = self.ctx.now + _LOOK
+        journal = self.ctx.journal
+        risks = at_risk(journal.rows, self.ctx.wall)
+        before: dict[str, int] = journal.get(_WARNED, {})
+        warned = {str(risk.prompt_id): risk.days for risk in risks}
+        news = [risk for risk in risks if before.get(str(risk.prompt_id), math.inf) > risk.days]
+        if warned != before:
+            journal.put(_WARNED, warned or None)
+        facts = {row["key"]: journal.get(row["key"]) for row in journal.rows(_OBSTACLES)} if news else {}
+        for days, text in sentences(news, facts, running=True).items():
+            log.warning("%s", text)
+            for risk in news:
+                if risk.days == days:
+                    self.ctx.event("prompt", risk.prompt_id, risk.source_id, "expiring", text)
+
+
+@dataclass(kw_only=True)
+class Upkeep:
+    """The daily copy of the state, the parts of pictures that nobody goes on with, and warnings of what expires."""
+
+    ctx: Context
+    expiring: Expiring = field(init=False)
     _not_before: float = field(default=-math.inf, init=False)
+
+    def __post_init__(self) -> None:
+        """What expires is a question of its own."""
+        self.expiring = Expiring(ctx=self.ctx)
 
     def plan(self) -> None:
         """Start what is due. Called on ticks, not on every step."""
         self._back_up()
         self._tidy()
+        self.expiring.plan()
 
     def _tidy(self) -> None:
         """A crash, or Astria's deleting a picture that was half here, leaves a part: it goes once its prompt has ended."""
@@ -84,33 +117,6 @@ class Upkeep:
         if problem != self.ctx.journal.get(_FAILED, ""):
             self.ctx.journal.put(_FAILED, problem or None)
             self.ctx.event("daemon", None, None, "backup", problem or "the state can be copied again")
-
-
-@dataclass(kw_only=True)
-class Expiring:
-    """Warns of pictures that Astria is about to delete, once for each prompt and each of the warnings."""
-
-    ctx: Context
-    _next: float = field(default=-math.inf, init=False)
-
-    def plan(self) -> None:
-        """Called on ticks."""
-        if self.ctx.now < self._next:
-            return
-        self._next = self.ctx.now + _LOOK
-        journal = self.ctx.journal
-        risks = at_risk(journal.rows, self.ctx.wall)
-        before: dict[str, int] = journal.get(_WARNED, {})
-        warned = {str(risk.prompt_id): risk.days for risk in risks}
-        news = [risk for risk in risks if before.get(str(risk.prompt_id), math.inf) > risk.days]
-        if warned != before:
-            journal.put(_WARNED, warned or None)
-        facts = {row["key"]: journal.get(row["key"]) for row in journal.rows(_OBSTACLES)} if news else {}
-        for days, text in sentences(news, facts, running=True).items():
-            log.warning("%s", text)
-            for risk in news:
-                if risk.days == days:
-                    self.ctx.event("prompt", risk.prompt_id, risk.source_id, "expiring", text)
 
 
 def _day(wall: float) -> str:

@@ -1,7 +1,6 @@
 """What is wrong with the state, from outside: `status` says it, the real daemon mends it, and no exit code is a surprise."""
 
 import json
-import shutil
 import signal
 import sqlite3
 import stat
@@ -118,7 +117,7 @@ def test_a_running_daemon_puts_its_state_back(desk, account):
     daemon = start(desk, "--config", str(desk.config), "run", **account)
     try:
         waits(lambda: state.with_name("state.db.sock").exists())
-        shutil.rmtree(state.parent)
+        state.parent.rename(desk.home / "away")
         beside = [state, *(state.with_name(f"state.db{suffix}") for suffix in (".sock", ".lock", ".pid"))]
         waits(lambda: all(path.exists() for path in beside))
         assert stat.S_IMODE(state.parent.stat().st_mode) == 0o700

@@ -37,7 +37,7 @@ def stuck(studio):
 def later(daemon, days):
     """The wall clock goes on, and a tick comes."""
     daemon.ahead[0] = days * DAY
-    daemon.engine.expiring._next = 0.0
+    daemon.engine.upkeep.expiring._next = 0.0
     daemon.engine.step(Tick(what="check"))
 
 

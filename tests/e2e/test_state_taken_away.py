@@ -114,7 +114,7 @@ def test_nothing_is_sent_while_it_cannot_be_put_back(studio, caplog):
     with studio.daemon() as daemon:
         assert daemon.run(10)
         announced = []
-        daemon.engine.announce = announced.append
+        daemon.loop.announce = announced.append
         remove_folder(studio.state)
         block = studio.write(studio.state.parent, "in the way")
         studio.prompt("p.prompt", "words")
@@ -240,7 +240,7 @@ def test_a_lock_of_another_program(studio, caplog):
     with studio.daemon() as daemon:
         assert daemon.run(10)
         announced = []
-        daemon.engine.announce = announced.append
+        daemon.loop.announce = announced.append
         studio.prompt("p.prompt", "words")
         daemon.look()
         with closing(sqlite3.connect(studio.state, isolation_level=None)) as other:
@@ -342,9 +342,7 @@ def test_a_state_that_is_locked_when_the_engine_starts(studio):
             if len(attempts) < 3:
                 raise sqlite3.OperationalError("database is locked")
 
-        engine = SimpleNamespace(
-            ctx=ctx, start=start, recover=lambda: None, announce=lambda _: None, inbox=SimpleNamespace()
-        )
+        engine = SimpleNamespace(ctx=ctx, start=start, recover=lambda: None, inbox=SimpleNamespace())
         one = Loop(engine)
         one._pause = list
         one.start()
