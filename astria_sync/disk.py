@@ -26,15 +26,19 @@ class Disk:
 
     def mounted(self, mount: str) -> bool:
         """Whether a disk is mounted there; true if nothing is known ("")."""
-        return not mount or os.path.ismount(mount)
-
-    def is_empty(self, folder: Path) -> bool:
-        """Whether there is nothing in a folder, or no such folder."""
-        try:
-            with os.scandir(folder) as entries:
-                return next(entries, None) is None
-        except FileNotFoundError:
+        if not mount:
             return True
+        with suppress(OSError):
+            os.stat(os.path.join(mount, "."))  # to look into it wakes an automounter
+        return os.path.ismount(mount)
+
+    def stamp(self, folder: Path) -> list[int]:
+        """Changes when something is put into a folder, or it is made anew; empty if there is none."""
+        try:
+            info = folder.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [info.st_ino, info.st_mtime_ns]
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder and those above it, each durable: a file in a folder that a power cut takes away is lost with it."""

@@ -58,18 +58,29 @@ class Room:
 
     def mount(self, output: str) -> str:
         """Where the disk of an output is mounted, as far as is known."""
-        return str(self.ctx.journal.get(f"mount:{output}", ""))
+        known = self.ctx.journal.get(f"mount:{output}")
+        if known is None:  # nothing was ever bought for it here: its pictures were found in the account
+            known = self.disk.mount(Path(output))
+            self.ctx.journal.put(f"mount:{output}", known)
+        return str(known)
 
     def _taken_out(self, output: str) -> str:
         """The mount point of a disk that is not there: what is written to the output now would lie hidden below it.
 
-        An output with something in it is where somebody wants it to be, wherever it was before.
+        Whoever puts something there since it was missed wants the output to be there. What lay there before says nothing.
         """
+        journal, beneath = self.ctx.journal, f"beneath:{output}"
         known, now = self.mount(output), self.disk.mount(Path(output))
-        if known and known != now and not self.disk.mounted(known) and self.disk.is_empty(Path(output)):
-            return known
+        if known != now and not self.disk.mounted(known):
+            lies, lay = self.disk.stamp(Path(output)), journal.get(beneath)
+            if lay is None:
+                journal.put(beneath, lies)
+            if lay is None or lies == lay:
+                return known
         if known != now:
-            self.ctx.journal.put(f"mount:{output}", now)
+            journal.put(f"mount:{output}", now)
+        if journal.get(beneath) is not None:
+            journal.put(beneath, None)
         return ""
 
     def _problem(self, output: str) -> str:

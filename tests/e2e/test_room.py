@@ -6,8 +6,9 @@ import types
 
 import pytest
 
-from astria_sync import room
+from astria_sync import disk, room
 from astria_sync.disk import Disk
+from astria_sync.simulator import Fault
 
 
 def test_an_output_that_is_no_folder(studio):
@@ -99,3 +100,61 @@ def test_a_picture_that_is_paid_for_waits_for_its_disk(studio, monkeypatch):
         mounts.add("/media/usb")
         daemon.until(lambda: daemon.journal.prompts("state = 'done'"))
     assert studio.check_pictures() == 1
+
+
+@pytest.fixture
+def usb(studio, monkeypatch):
+    """The mount points that there are; the output lies below /media/usb as long as that is one."""
+    mounts = {"/", "/media/usb"}
+    monkeypatch.setattr(Disk, "mounted", lambda _, mount: not mount or mount in mounts)
+    monkeypatch.setattr(Disk, "mount", lambda _, __: max(mounts, key=len))
+    return mounts
+
+
+def test_what_lay_beneath_a_disk_says_nothing(studio, usb):
+    """Files that got into the mount point once are no reason to put pictures to them; one that is put there now is."""
+    studio.prompt("p.prompt", "words")
+    studio.run_once()
+    usb.remove("/media/usb")
+    studio.output.rename(studio.home / "usb")
+    studio.write(studio.output / "stray.txt", "written while it was not mounted, long ago")
+    studio.prompt("q.prompt", "more words")
+    for _ in range(2):
+        studio.run_once()
+        assert studio.made() == (0, 1)
+        assert studio.files() == ["stray.txt"]
+    studio.write(studio.output / "here.txt", "from now on")
+    studio.run_once()
+    assert studio.made() == (0, 2)
+    assert "here.txt" in studio.files()
+    assert studio.value(f"beneath:{studio.output}") is None
+
+
+def test_the_disk_of_pictures_that_were_found(studio, usb):
+    """A new state buys nothing, it finds what was ordered: the disk that its pictures go to is known all the same."""
+    studio.prompt("p.prompt", "words")
+    studio.run_once()
+    studio.state.unlink()
+    studio.output.rename(studio.home / "old")
+    studio.sim.faults.add(Fault(kind="status", status=503, host="pictures", times=None))
+    with studio.daemon() as daemon:
+        daemon.until(lambda: daemon.journal.images("attempt > 0"))
+        assert studio.value(f"mount:{studio.output}") == "/media/usb"
+    usb.remove("/media/usb")
+    shutil.rmtree(studio.output)
+    studio.sim.faults.clear()
+    with studio.daemon() as daemon:
+        daemon.until(lambda: "not mounted" in (daemon.journal.get(f"output:{studio.output}") or ""))
+        assert not studio.output.exists()
+        usb.add("/media/usb")
+        daemon.until(lambda: daemon.journal.prompts("state = 'done'"), timeout=20)
+    assert studio.made() == (0, 1)
+
+
+def test_looking_for_a_disk_wakes_an_automounter(tmp_path, monkeypatch):
+    """What mounts itself when it is looked into is looked into."""
+    looked = []
+    monkeypatch.setattr(disk.os, "stat", lambda path: looked.append(path))
+    monkeypatch.setattr(disk.os.path, "ismount", lambda path: bool(looked))
+    assert Disk().mounted("/net/nas")
+    assert looked == ["/net/nas/."]
