@@ -105,13 +105,11 @@ class Engine:
     def start(self) -> None:
         """What a crash left behind, and the first look at everything."""
         with self.ctx.journal.transaction():
-            now = self.ctx.now
-            longest = max(
-                self.ctx.settings.timing.retry_max_seconds, self.ctx.settings.timing.reconcile_after_seconds
-            )
+            timing = self.ctx.settings.timing
+            longest = max(timing.retry_max_seconds, timing.reconcile_after_seconds)
             # The clock may have been set back since they were written.
             for table in ("tunes", "prompts", "images"):
-                self.ctx.journal.clip_deadlines(table, now + longest)
+                self.ctx.journal.clip_deadlines(table, self.ctx.now + longest)
             self.ctx.journal.clip_deadlines("rereads", latest(self.ctx))
             for name in (gates.NETWORK, gates.AUTH, gates.SLOW):
                 self.ctx.open_gate(name)
@@ -233,7 +231,6 @@ class Engine:
             self.reconciling.plan()
             self.auditing.plan()
             self.sending.plan()
-            self.spending.tell()
         self.notes.plan()
 
     def _result(self, outcome: Outcome) -> Any:

@@ -61,6 +61,7 @@ class Sending:
             return
         self._tunes()
         self._prompts()
+        self.spending.tell()
 
     def _tunes(self) -> None:
         free = self.ctx.free(work.Lane.UPLOADS)
@@ -80,10 +81,8 @@ class Sending:
         watched = [root for root in roots if root in self.ctx.watches]
         marks = ",".join("?" * len(watched))
         here = f"(SELECT root FROM sources WHERE id = source_id) IN ({marks})"
-        return f"state = 'queued' AND next_at <= ? AND {here}{also} ORDER BY next_at, id LIMIT ?", [
-            self.ctx.now,
-            *watched,
-        ]
+        due = f"state = 'queued' AND next_at <= ? AND {here}{also} ORDER BY next_at, id LIMIT ?"
+        return due, [self.ctx.now, *watched]
 
     def _use(self, tune: Tune) -> None:
         """`id` in tune.toml: an existing tune is only looked at."""

@@ -319,12 +319,13 @@ def test_what_may_be_on_its_way_counts(studio, sent):
     crowd(studio, 1)
     studio.crash(work.CreatePrompt, sent=sent)
     crowd(studio, 1, "q")
-    studio.tables["timing"]["reconcile_after_seconds"] = 30
-    with studio.daemon() as daemon:
-        daemon.until(lambda: daemon.journal.prompts("state = 'queued' AND reason LIKE '%under way%'"))
-        daemon.until(lambda: not daemon.engine.ctx.under_way)
-    assert (states(studio), studio.made()) == (["done", "queued", "unsure"], (0, 1 + sent))
-    studio.tables["timing"]["reconcile_after_seconds"] = 0.05
+    if not sent:  # else the first list that is read shows it
+        studio.tables["timing"]["reconcile_after_seconds"] = 30
+        with studio.daemon() as daemon:
+            daemon.until(lambda: daemon.journal.prompts("state = 'queued' AND reason LIKE '%under way%'"))
+            daemon.until(lambda: not daemon.engine.ctx.under_way)
+        assert (states(studio), studio.made()) == (["done", "queued", "unsure"], (0, 1))
+        studio.tables["timing"]["reconcile_after_seconds"] = 0.05
     studio.run_once()
     assert studio.made() == (0, 2)
     assert states(studio) == ["done", "done", "held"]
