@@ -34,6 +34,7 @@ def main() -> int:
     storm = commands.add_parser("storm", help="random kills, under faults")
     storm.add_argument("seed", type=int)
     storm.add_argument("kills", type=int)
+    storm.add_argument("--lying", action="store_true", help="lists lag so long that things are made twice")
     disk = commands.add_parser("disk", help="a disk that fills, or goes away")
     disk.add_argument("name", choices=filling.SCENARIOS)
     return _do(parser.parse_args())
@@ -56,7 +57,7 @@ def _do(given: argparse.Namespace) -> int:
     began = time.monotonic()
     with Bench() as bench:
         if given.command == "storm":
-            print(storms.play(bench, given.seed, given.kills))
+            print(storms.play(bench, given.seed, given.kills, lying=given.lying))
         elif given.command == "counts":
             for label, n in sorted(points.count(bench, "seccomp").items()):
                 print(f"{label:<24}{n:>5}")

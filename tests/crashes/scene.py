@@ -6,7 +6,6 @@ The stand-in lives in this process, behind real HTTP; only what uses it is kille
 import os
 import re
 import sqlite3
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,9 @@ class Scene:
         self.wanted: set[tuple[str, str]] = set()
         self.maybe: set[tuple[str, str]] = set()
         self._texts: dict[str, str] = {}
+        self.lists_lie = (
+            False  # for so long that nobody can tell what was made: then twice is told, not excluded
+        )
         self.folder("jane")
         self.prompt("jane/hiking.prompt", "hiking in the alps", num_images=2)
         self.prompt("scarf.prompt", "a red scarf on a table")
@@ -146,13 +148,13 @@ class Scene:
         finally:
             connection.close()
 
-    def made(self) -> Counter[tuple[str, str]]:
-        """What was paid for, by kind and what tells it apart: a tune's title, a prompt's own words."""
-        created = self.sim.ledger.created()
-        return Counter(
-            (one.kind, one.facts["title"] if one.kind == "tune" else _MENTION.sub("", one.facts["text"]))
-            for one in created
-        )
+    def made(self) -> dict[tuple[str, str], list[int]]:
+        """The ids of what was paid for, by kind and what tells it apart: a tune's title, a prompt's own words."""
+        made: dict[tuple[str, str], list[int]] = {}
+        for one in self.sim.ledger.created():
+            what = one.facts["title"] if one.kind == "tune" else _MENTION.sub("", one.facts["text"])
+            made.setdefault((one.kind, what), []).append(one.id)
+        return made
 
     def finished(self) -> bool:
         """Whether all that is wanted was made, and the state has nothing that is still to come."""
