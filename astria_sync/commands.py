@@ -130,7 +130,7 @@ class Commands:
             for image in late:
                 self.journal.change("images", image.id, next_at=0, attempt=0)
             return bool(late)
-        if source.missing_since is not None:
+        if source.missing_since is not None or prompt.spare_of is not None:
             return False
         if prompt.state is PromptState.DELETED or prompt.remote_id is not None:
             # Astria could not make it, or lost it before its pictures were here: it stays on record, and is asked for anew.

@@ -7,10 +7,11 @@ import pytest
 from tests.simulation.late import LateSchedule
 from tests.simulation.schedule import play
 
+SCHEDULES = 24
 EACH = 4
 
 
-@pytest.mark.parametrize("first", range(0, 24, EACH))
+@pytest.mark.parametrize("first", range(0, SCHEDULES, EACH))
 def test_everything_made_is_fetched_and_what_is_too_much_is_told(first):
     """Every object that was made has its row and its pictures; those beyond what was wished for, and no other, are told as such.
 
