@@ -10,7 +10,7 @@ WORKERS ?= 3
 N ?= 10000
 SEED ?= 1000
 
-.PHONY: demo test crashes lint check format wheel clean print-python diagrams soak
+.PHONY: demo test crashes lint check format wheel clean print-python diagrams soak rivals
 
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
@@ -59,6 +59,9 @@ print-python:
 
 soak: $(VENV)/.test  # N schedules of the simulation, from SEED on; a failing one is told as the command that plays it again
 	$(BIN)/python -m tests.simulation $(SEED) --soak $(N) --workers $(shell nproc)
+
+rivals: $(VENV)/.test  # the same faults for other clients: make rivals CLIENT=path/to/astria
+	$(BIN)/python -m tests.rivals $(if $(CLIENT),--official $(CLIENT))
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
