@@ -4,30 +4,30 @@ It never raises for what a network or server can do: a call comes back as `Answe
 false only where httpx's trace proves that not one byte of the request went out.
 """
 
-import errno
-import json
+import functools
 import logging
 import math
 import mimetypes
-import os
+import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import IO, Any, Final
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final
 
 import httpx
 
 import astria_sync
+from astria_sync import answers
 from astria_sync.core.retry import Answer, NoAnswer
 from astria_sync.core.work import Upload
+from astria_sync.reads import Reads
 from astria_sync.secrets import Token
+from astria_sync.uploads import LateFile
 
 USER_AGENT: Final = f"astria-sync/{astria_sync.__version__}"
-_TEXT_LIMIT: Final = 2000
-_BODY_LIMIT: Final = 64 * 1024 * 1024
-_LONGEST_WAIT: Final = 86400.0  # seconds; a slip in Retry-After must not stop the work for ever
+_PATIENCE: Final = 5  # times `timeout`, which holds for each read: an answer that trickles has no end
+_LONGEST_WHY: Final = 300  # characters
 
 # httpx logs whole URLs at INFO, signatures of pictures included.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -35,14 +35,42 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 class _Trace:
-    """Whether a request's first byte was handed to the socket (httpcore's trace extension)."""
+    """What becomes of a request (httpcore's trace): was its first byte handed to the socket, and how long may the answer take?"""
 
-    def __init__(self) -> None:
+    def __init__(self, reads: Reads, patience: float) -> None:
         self.sent = False
+        self._reads = reads
+        self._patience = patience
 
-    def __call__(self, event: str, _info: Mapping[str, Any]) -> None:
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        self._reads.on_trace(event, info)
         if event.endswith(".send_request_headers.started"):
             self.sent = True
+            self._reads.limit(math.inf, "")  # an upload may take as long as it takes
+        elif event.endswith(".send_request_body.complete"):
+            self._reads.limit(self._reads.clock() + self._patience, "no answer in time")
+
+
+class _Bearer(httpx.Auth):
+    """Puts the token into a request at the last moment, so that it stands in nobody's variables."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        yield request
+
+
+@functools.cache
+def certificates() -> ssl.SSLContext:
+    """Whose word is taken for who a host is; reading them takes 40 ms, so it is done once for all clients."""
+    return httpx.create_ssl_context()
+
+
+def no_cookies() -> CookieJar:
+    """A jar that takes none: what one host says is repeated to nobody."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 class Api:
@@ -60,11 +88,21 @@ class Api:
         self._base = base_url.rstrip("/")
         self._find_token = token
         self._token = token()
+        self._patience = _PATIENCE * timeout
+        self._waits = Reads(time.monotonic)
         common: dict[str, Any] = {
             "timeout": timeout,
             "follow_redirects": False,
-            "headers": {"User-Agent": USER_AGENT, "Accept": "application/json"},
+            "headers": {
+                "User-Agent": USER_AGENT,
+                "Accept": "application/json",
+                "Accept-Encoding": answers.ENCODING,
+            },
+            "cookies": no_cookies(),
+            "verify": certificates(),
             "transport": transport,
+            # Over https a proxy passes on what it cannot read; over http it would read the token.
+            "trust_env": self._base.startswith("https:"),
         }
         self._reads = httpx.Client(
             limits=httpx.Limits(max_keepalive_connections=4, keepalive_expiry=20), **common
@@ -105,7 +143,7 @@ class Api:
             try:
                 parts: list[tuple[str, Any]] = [(name, (None, value.encode())) for name, value in fields]
                 for up in uploads:
-                    file = stack.enter_context(closing(_LateFile(up.path)))
+                    file = stack.enter_context(closing(LateFile(up.path, up.roots)))
                     parts.append((up.field, (_name(up), file, _media_type(up.name))))
             except OSError as error:
                 return NoAnswer(
@@ -119,71 +157,21 @@ class Api:
         token = self._token  # another thread may renew it
         if token is None:
             return Answer(status=401, body=None, text="There is no token.")
-        headers = {"Authorization": f"Bearer {token.reveal()}"}
-        if workspace:
-            headers["X-Workspace-Id"] = workspace
-        trace = _Trace()
+        headers = {"X-Workspace-Id": workspace} if workspace else {}
+        trace = _Trace(self._waits, self._patience)
         try:
             request = client.build_request(
                 method, self._base + path, headers=headers, extensions={"trace": trace}, **how
             )
-            response = client.send(request, stream=True)
+            response = client.send(request, auth=_Bearer(token), stream=True)
             try:
-                content = _read(response)
+                said = response.headers
+                content = answers.unpacked(response.iter_raw(), said.get("Content-Encoding", ""))
             finally:
                 response.close()
+            return answers.read(response.status_code, said, content, token)
         except Exception as error:  # noqa: BLE001 - h11's own come through httpx too (a file that shrinks on its way)
-            return NoAnswer(sent=trace.sent, why=_why(error))
-        # A server that repeats the token in an error must not bring it into a log or an error file.
-        return _answer(response, content.replace(token.reveal().encode(), b"[token]"))
-
-
-class _LateFile:
-    """A file of a request: tried when the request is put together, open only while its own part is sent.
-
-    A folder may have more pictures than the process may have files open.
-    """
-
-    def __init__(self, path: str) -> None:
-        """Raises OSError if it cannot be read now."""
-        self._path = path
-        self._file: IO[bytes] | None = None
-        try:
-            with open(path, "rb") as file:
-                file.read(1)
-                self._is = _what(file)
-        except OSError as error:
-            error.filename = path  # a read says none
-            raise
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """`httpx` goes to the end for the length, and to the start before it reads; nothing else is needed."""
-        self.close()
-        return self._is[1] if whence == os.SEEK_END else offset
-
-    def tell(self) -> int:
-        return 0
-
-    def read(self, count: int) -> bytes:
-        """The next bytes; closes the file at its end. Raises OSError if it is not the file that was tried."""
-        if self._file is None:
-            self._file = open(self._path, "rb")  # noqa: SIM115 - closed at its end, or by whoever made this
-            if _what(self._file) != self._is:
-                raise OSError(errno.ESTALE, f"{self._path} changed while it was sent")
-        data = self._file.read(count)
-        if not data:
-            self.close()
-        return data
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def _what(file: IO[bytes]) -> tuple[int, int, int]:
-    info = os.fstat(file.fileno())
-    return info.st_ino, info.st_size, info.st_mtime_ns
+            return NoAnswer(sent=trace.sent, why=token.hide(_why(error))[:_LONGEST_WHY])
 
 
 def _name(upload: Upload) -> str:
@@ -194,53 +182,8 @@ def _media_type(name: str) -> str:
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
-def _read(response: httpx.Response) -> bytes:
-    parts = bytearray()
-    for chunk in response.iter_bytes():
-        parts += chunk
-        if len(parts) > _BODY_LIMIT:
-            raise httpx.DecodingError("the answer is larger than any that Astria gives")
-    return bytes(parts)
-
-
-def _answer(response: httpx.Response, content: bytes) -> Answer:
-    try:
-        body = json.loads(content) if content else None
-        if (
-            b"\\u" in content
-        ):  # halves of surrogate pairs are JSON, but no text that a file or the state could hold
-            body = json.loads(json.dumps(body, ensure_ascii=False).encode(errors="replace"))
-    except (ValueError, RecursionError):
-        body = None
-    text = content[:_TEXT_LIMIT].decode("utf-8", "replace") if body is None else ""
-    return Answer(
-        status=response.status_code,
-        body=body,
-        text=text,
-        retry_after=_retry_after(response.headers.get("Retry-After")),
-        date=response.headers.get("Date", ""),
-    )
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, from a number or a date (RFC 9110 §10.2.3); None if it says neither."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(value)
-        except (TypeError, ValueError):
-            return None
-        if at.tzinfo is None:
-            at = at.replace(tzinfo=UTC)
-        seconds = (at - datetime.fromtimestamp(time.time(), UTC)).total_seconds()
-    return None if math.isnan(seconds) else min(max(0.0, seconds), _LONGEST_WAIT)
-
-
 def _why(error: Exception) -> str:
-    """A clause for a person; httpx's texts name no secrets, but may be empty."""
+    """A clause for a person; httpx's texts may be empty, or hold what the server sent."""
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     if isinstance(error, httpx.ConnectError):

@@ -1,11 +1,12 @@
 """Copies of the state, made by SQLite itself while the daemon goes on: one a day, of which seven are kept, and one before an update."""
 
 import errno
-import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
+
+from astria_sync.disk import create_private_file, make_private_folder
 
 KEPT: Final = 7
 
@@ -45,11 +46,11 @@ def keep_before_update(state: Path, migration: str) -> None:
 
 def _copy(state: Path, final: Path) -> Path:
     """Through a connection of its own, which neither writes nor checkpoints, so that it cannot get in the engine's way."""
-    final.parent.mkdir(mode=0o700, exist_ok=True)
+    make_private_folder(final.parent)
     part = final.with_name(f".{final.stem}.part")
     with suppress(FileNotFoundError):
         part.unlink()
-    os.close(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    create_private_file(part)
     try:
         with (
             closing(sqlite3.connect(f"{state.absolute().as_uri()}?mode=ro", uri=True)) as source,

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from astria_sync.disk import make_private_folder
 from astria_sync.lock import runtime_folder
 
 _ROOM: Final = 4096  # bytes
@@ -38,7 +39,7 @@ class Bulletin:
     def open(self) -> None:
         """Take its room."""
         with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self._path.parent)
             self._path.unlink(missing_ok=True)
         self.say("")
 
@@ -48,6 +49,7 @@ class Bulletin:
         with suppress(OSError):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
+                os.fchmod(descriptor, 0o600)  # whatever the umask
                 os.pwrite(descriptor, data, 0)
             finally:
                 os.close(descriptor)

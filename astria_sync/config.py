@@ -16,6 +16,7 @@ import msgspec
 
 from astria_sync import tunefile
 from astria_sync.errors import ConfigError, FileProblem, UsageError
+from astria_sync.picturehosts import is_this_machine
 from astria_sync.settings import (
     BUILTIN_MODELS,
     DEFAULT_PROMPT,
@@ -250,6 +251,8 @@ def _base_url(url: str, source: str) -> Iterator[str]:
         yield f"{source}: base_url must be an http(s) URL, such as {Astria.base_url}."
     elif "@" in parts.netloc:
         yield f"{source}: base_url must not hold a user name or a password; the token has a place of its own."
+    elif parts.scheme == "http" and not is_this_machine(url):
+        yield f"{source}: base_url must be https: over http everybody on the way can read the token; http is for a stand-in on this machine."
 
 
 def _patterns(patterns: tuple[str, ...], *, where: str) -> Iterator[str]:

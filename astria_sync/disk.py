@@ -5,6 +5,7 @@
 
 import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -12,6 +13,40 @@ from typing import IO
 from astria_sync.core.naming import temporary_name
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def _there(path: str, flags: int) -> int:
+    # Not waiting, should a pipe lie in its place.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+
+
+def _new(path: str, flags: int) -> int:
+    return _there(path, flags | os.O_EXCL)
+
+
+def leads_out(path: Path | str, top: Path | str) -> bool:
+    """Whether links lead out of `top` on the way from it to `path`; `top` itself may be one."""
+    real, base = os.path.realpath(path), os.path.realpath(top)
+    return real != base and not real.startswith(base.rstrip("/") + "/")
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for its owner alone, whatever the umask."""
+    if folder.is_dir():
+        return
+    make_private_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        folder.chmod(0o700)  # a umask can take away the owner's rights too
+
+
+def create_private_file(path: Path) -> None:
+    """A new, empty file for its owner alone, whatever the umask."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
 
 
 class Disk:
@@ -50,11 +85,15 @@ class Disk:
         self.sync_folder(folder.parent)
 
     def size(self, path: Path) -> int:
-        """Bytes that a file has; 0 if it is not there."""
+        """Bytes of a file of ours that can be gone on with; 0 if it is not there, or not ours alone.
+
+        A link may lie in its place, or it may have got its final name already, which a crash kept from being recorded.
+        """
         try:
-            return path.stat().st_size
+            info = path.lstat()
         except FileNotFoundError:
             return 0
+        return info.st_size if stat.S_ISREG(info.st_mode) and info.st_nlink == 1 else 0
 
     def begin(self, part: Path) -> IO[bytes]:
         """A new file. Never the old one made empty: after a crash in `publish` it is the finished one as well."""
@@ -67,8 +106,8 @@ class Disk:
         return disk.f_bavail * disk.f_frsize
 
     def open(self, path: Path, mode: str) -> IO[bytes]:
-        """Open a file of ours, in a binary mode."""
-        return open(path, mode)
+        """Open a file of ours, in a binary mode; "wb" is for a new one. No link is followed."""
+        return open(path, mode, opener=_new if mode == "wb" else _there)
 
     def sync(self, file: IO[bytes]) -> None:
         """Make what was written durable. After a failure the file must be thrown away: its pages count as clean."""

@@ -5,12 +5,13 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
 
 import astria_sync
+from astria_sync.answers import http_date
 from astria_sync.core.retry import Answer, NoAnswer, judge_read, message, the_object
+from astria_sync.core.wire import as_int
 from astria_sync.errors import AstriaSyncError
 from astria_sync.settings import Settings
 from astria_sync.surroundings import ERROR, OK, WARNING, Check, inotify, output, root, state_file
@@ -120,8 +121,8 @@ def judge(base_url: str, source: str, asked: tuple[Answer | NoAnswer, float]) ->
 def _user(user: Mapping[str, Any], source: str) -> Iterator[Check]:
     who = user.get("email") or user.get("name") or f"user {user.get('id', 'without a name')}"
     yield Check(about="token", level=OK, text=f"from {source}, of {who}")
-    balance = user.get("usd_balance_mc")
-    if not isinstance(balance, int):
+    balance = as_int(user.get("usd_balance_mc"))
+    if balance is None:
         return
     text = f"${balance / 100_000:.2f}"
     if balance <= 0:
@@ -131,10 +132,10 @@ def _user(user: Mapping[str, Any], source: str) -> Iterator[Check]:
 
 
 def _clock(date: str, moment: float) -> Iterator[Check]:
-    try:
-        skew = moment - parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError):
+    theirs = http_date(date)
+    if theirs is None:
         return
+    skew = moment - theirs
     # The header counts whole seconds.
     if abs(skew) > _SKEW:
         text = f"This clock is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} Astria's."

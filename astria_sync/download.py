@@ -5,6 +5,8 @@ rename without replacing, fsync of the folder (disk.py). A server that keeps us 
 """
 
 import hashlib
+import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,14 +16,15 @@ from typing import IO, Any, Final
 import httpx
 
 from astria_sync import media, picturehosts
-from astria_sync.api import USER_AGENT
+from astria_sync.api import USER_AGENT, certificates, no_cookies
 from astria_sync.core.naming import temporary_name
 from astria_sync.core.speed import LEAST, WINDOW, Speed
 from astria_sync.core.work import Download, NotSaved, Saved
-from astria_sync.disk import Disk
+from astria_sync.disk import Disk, leads_out
 from astria_sync.reads import Reads, TooSlow
 
 _REDIRECTS: Final = 5
+_LONGEST_WHY: Final = 300  # characters of what a library says, which may hold what the server sent
 _CHUNK: Final = 256 * 1024
 # Seconds for connection, redirects and the head of the answer. A picture's host has its files ready: it needs one.
 _HEAD: Final = 120.0
@@ -55,18 +58,21 @@ class Downloader:
         disk: Disk | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`plain_http`: http addresses are allowed, which they are only if `base_url` itself is one on loopback."""
+        """`plain_http`: Astria itself is a stand-in on this machine, over http; then its pictures may be."""
         self._disk = disk or Disk()
         self._clock = clock
         self._reads = Reads(clock)
-        self._hosts = picturehosts.from_environment(local=plain_http)
+        self._hosts = picturehosts.PictureHosts(local=plain_http)
         self._client = httpx.Client(
             timeout=timeout,
             follow_redirects=False,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             # Decompression could blow 300 kB up to 300 MB, and bytes are to be kept as served.
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            cookies=no_cookies(),
+            verify=certificates(),
             transport=transport,
+            trust_env=not plain_http,  # no proxy leads to this machine
         )
 
     def close(self) -> None:
@@ -79,6 +85,9 @@ class Downloader:
         if not self._disk.mounted(work.mount):
             why = f"the disk of {work.folder} is not mounted"
             return NotSaved(why=why, etag=work.resume_etag, kept=work.resume_at, local=True)
+        if work.output and leads_out(work.folder, work.output):
+            why = f"{work.folder} leads out of {work.output} by a link; remove the link"
+            return NotSaved(why=why, etag=work.resume_etag, kept=work.resume_at, local=True)
         self._reads.limit(self._clock() + _HEAD, f"its host did not answer within {_HEAD:.0f} s")
         try:
             self._disk.make_folder(work.folder)
@@ -89,10 +98,9 @@ class Downloader:
                     self._disk.remove(part)
             return refusal.result
         except (picturehosts.HostRefusedError, TooSlow, httpx.HTTPError) as error:
-            why = str(error) or type(error).__name__
-            return NotSaved(why=why, etag=work.resume_etag, kept=work.resume_at)
+            return NotSaved(why=_why(error), etag=work.resume_etag, kept=work.resume_at)
         except (httpx.InvalidURL, ValueError) as error:
-            return NotSaved(why=f"its address is none ({error})", expired=True)
+            return NotSaved(why=f"its address is none ({error})"[:_LONGEST_WHY], expired=True)
         except OSError as error:
             with suppress(OSError):
                 self._disk.remove(part)
@@ -149,7 +157,7 @@ class Downloader:
                     looked = size
                     self._check_room(part, None, "", 0)
         except (httpx.HTTPError, TooSlow) as error:
-            return str(error) or type(error).__name__
+            return _why(error)
         return ""
 
     def _check_room(self, part: Path, total: int | None, etag: str, start: int) -> None:
@@ -160,17 +168,27 @@ class Downloader:
             why = f"{part.parent} has {free / 1e6:,.0f} MB free, which is not enough; make room"
             raise Refused(why, local=True, etag=etag, kept=start)
 
-    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        self._hosts.on_trace(event, info)
-        self._reads.on_trace(event, info)
+    def _guarded(self, url: httpx.URL) -> Callable[[str, Mapping[str, Any]], None]:
+        """What watches the connection for this address (httpcore's trace); raises if it is not even to be tried."""
+        host = url.raw_host.decode("ascii")
+        port = 443 if url.port is None else url.port
+        if not re.fullmatch(r"[\w.:-]+(%25\w+)?", host) or not 0 < port <= 65535:
+            raise ValueError("it names no host")
+        guard = self._hosts.guard(scheme=url.scheme, host=host, userinfo=bool(url.userinfo))
+
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            guard(event, info)
+            self._reads.on_trace(event, info)
+
+        return trace
 
     @contextmanager
     def _get(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
         """The final answer, after redirects, each of which must be to an allowed address."""
         for _ in range(_REDIRECTS + 1):
-            self._hosts.check_url(url)
-            trace = {"trace": self._trace}
-            with self._client.stream("GET", url, headers=headers, extensions=trace) as response:
+            address = httpx.URL(url)
+            trace = {"trace": self._guarded(address)}
+            with self._client.stream("GET", address, headers=headers, extensions=trace) as response:
                 if not response.has_redirect_location:
                     yield response
                     return
@@ -218,7 +236,7 @@ class Downloader:
             return NotSaved(why=f"what came {problem}")
         final = part.with_name(work.stem + kind.extension)
         if not self._disk.publish(part, final):
-            if final.stat().st_size != size or _sha256(final) != sha256:
+            if not self._is_there(final, size, sha256):
                 return NotSaved(why=f"another file lies at {final}; move it away", local=True)
             self._disk.remove(part)
             self._disk.sync_folder(
@@ -226,11 +244,26 @@ class Downloader:
             )  # whoever gave it its name may have died before that was durable
         return Saved(file=final.name, size=size, sha256=sha256)
 
+    def _is_there(self, final: Path, size: int, sha256: str) -> bool:
+        """Whether the file under the final name is the very picture: its recording was lost in a crash."""
+        try:
+            with self._disk.open(final, "rb") as file:
+                same, digest = file.seek(0, os.SEEK_END) == size, hashlib.sha256()
+                file.seek(0)
+                _hash_start(file, digest, size if same else 0)
+                return same and digest.hexdigest() == sha256
+        except OSError:  # a link, a folder, a pipe
+            return False
+
 
 def _strong_etag(response: httpx.Response) -> str:
     """The ETag, if it promises the same bytes (RFC 9110 §13.1.5: a weak one cannot be used in If-Range)."""
     etag = str(response.headers.get("ETag", ""))
-    return "" if etag.startswith("W/") else etag
+    return etag if re.fullmatch(r'"[\x21\x23-\x7e]{1,200}"', etag) else ""
+
+
+def _why(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:_LONGEST_WHY]
 
 
 def _length(response: httpx.Response, start: int) -> int | None:
@@ -251,8 +284,3 @@ def _largest(head: bytes) -> int:
     if kind is None and len(head) >= media.HEAD_BYTES:
         raise Refused("what came is no picture or video")
     return _LARGEST if kind in {None, media.MP4} else _LARGEST_STILL
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -112,6 +112,7 @@ class Fetching:
                 image_id=image.id,
                 url=image.url,
                 folder=Path(prompt.output, prompt.folder),
+                output=Path(prompt.output),
                 stem=picture_name(
                     prompt.stem, prompt.remote_id or 0, image.n, ""
                 ),  # what it is, its bytes tell
@@ -191,6 +192,7 @@ class Fetching:
         piece = work.WriteSidecar(
             prompt_id=prompt_id,
             path=path,
+            output=Path(prompt.output),
             data=self.sidecar(prompt, images),
             mount=self.room.mount(prompt.output),
         )

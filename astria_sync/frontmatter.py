@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -21,6 +22,7 @@ from astria_sync.errors import FileProblem
 # Aliases can make a small file mean a huge one: values are counted as they are read, not as they are written.
 MAX_VALUES = 100_000
 MAX_DEPTH = 20
+MAX_NODES = 30_000  # as they are written: putting them together is slow, and a matrix has no use for more
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {_TAG + name for name in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")}
@@ -75,9 +77,12 @@ def plain(value: Value, *, text: bool = False) -> Any:
 
 def _compose(block: str, *, name: str, first_line: int) -> Node | None:
     yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _Frugal
     yaml.composer.warn_double_anchors = False  # legal, and a warning would go past the person
     try:
         node: Node | None = yaml.compose(io.StringIO(block))
+    except _TooManyError:
+        raise FileProblem(f"{name}: the block on top holds more values than a prompt can need.") from None
     except RecursionError:
         raise FileProblem(
             f"{name}, line {first_line}: lists or tables are nested too deeply in the block."
@@ -91,6 +96,23 @@ def _compose(block: str, *, name: str, first_line: int) -> Node | None:
         what = str(error).partition("\n")[0]
         raise FileProblem(f"{name}, line {first_line}: the block on top is not YAML: {what}.") from None
     return node
+
+
+class _TooManyError(Exception):
+    """The block is read no further."""
+
+
+class _Frugal(Composer):
+    """Puts so many nodes together, and no more."""
+
+    _left = MAX_NODES
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooManyError
+        node: Node | None = super().compose_node(parent, index)
+        return node
 
 
 class _Reader:

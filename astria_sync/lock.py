@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from astria_sync.disk import make_private_folder
 from astria_sync.errors import StateError, StateLocked
 
 _PATIENCE: Final = 1.0  # seconds: `status` holds a lock for an instant while it asks
@@ -75,7 +76,7 @@ class _Lock:
         """Whether it is ours now; raises OSError if it cannot be tried."""
         from filelock import Timeout
 
-        self.lock_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self.lock_file.parent)
         try:
             self._lock.acquire()
         except Timeout:
@@ -257,6 +258,7 @@ def _publish(path: Path, record: Holder) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)  # whatever the umask
             file.write(msgspec.json.encode(record))
         temporary.replace(path)
     except OSError:

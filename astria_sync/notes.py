@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,8 @@ from typing import Final
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import TuneState
 from astria_sync.core.model import Prompt, Source
+from astria_sync.core.plain import visible_lines
+from astria_sync.disk import leads_out
 from astria_sync.scan import TUNE_ERROR
 from astria_sync.stale import FAILED_PROMPTS
 
@@ -81,6 +84,8 @@ class Notes:
                 source.id
             )  # renamed a moment ago, or its disk is away: writing would make the folder anew
             return
+        if leads_out(path.parent, source.root):
+            return  # its folder has become a link to elsewhere
         try:
             if text:
                 self.ctx.write_file(path, text.encode())
@@ -102,9 +107,9 @@ class Notes:
         shown = source.path if source.path != "." else source.root
         parts = [f"{shown} could not be used.", *failures[:_SHOWN]]
         if len(failures) > _SHOWN:
-            parts.append(f"… and {len(failures) - _SHOWN} more; see: astria-sync status {source.location}")
-        parts.append(_TRIES_AGAIN.format(path=_quoted(str(source.location))))
-        return "\n\n".join(parts) + "\n"
+            parts.append(f"… and {len(failures) - _SHOWN} more; see: astria-sync status {_quoted(source)}")
+        parts.append(_TRIES_AGAIN.format(path=_quoted(source)))
+        return visible_lines("\n\n".join(parts)) + "\n"
 
     def _tune(self, source: Source) -> list[str]:
         tune = self.ctx.journal.current_tune(source.id)
@@ -131,5 +136,6 @@ def _told(reason: str, error: str, row: Prompt | None = None) -> str:
     return f"[{variant}] {told}" if variant else told
 
 
-def _quoted(path: str) -> str:
-    return f"'{path}'" if " " in path else path
+def _quoted(source: Source) -> str:
+    """As it can be pasted into a shell, whatever the file is called."""
+    return shlex.quote(str(source.location))

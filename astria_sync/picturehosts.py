@@ -5,11 +5,20 @@ elsewhere at the second look than at the first; so what is checked is the connec
 """
 
 import ipaddress
-import urllib.request
+import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
 from urllib.parse import urlsplit
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# All that IPv6 has given out to the public (RFC 4291 §2.4), without what in it is for examples and tunnels.
+_PUBLIC6: Final = ipaddress.ip_network("2000::/3")
+_NOT_PUBLIC6: Final = [ipaddress.ip_network(one) for one in ("2001::/23", "2001:db8::/32", "3fff::/20")]
+# Addresses of IPv4 in those of IPv6: so a network without IPv4 reaches all of it.
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
 class HostRefusedError(Exception):
@@ -18,44 +27,93 @@ class HostRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PictureHosts:
-    """The rule. `local`: Astria itself is a stand-in on this machine, so its pictures are too, over http."""
+    """The rule. `local`: Astria itself is a stand-in on this machine, so its pictures may be too, over http."""
 
     local: bool
-    proxied: bool = False  # a proxy connects for us, and what it may reach is its own business
 
-    def check_url(self, url: str) -> None:
-        """Raise HostRefusedError for an address that is not even to be tried."""
-        parts = urlsplit(url)
-        if parts.scheme not in ({"https", "http"} if self.local else {"https"}):
-            raise HostRefusedError(f"its address is not https ({parts.scheme}://{parts.hostname})")
-        if not self.local:
-            _check_address(parts.hostname or "")
+    def guard(self, *, scheme: str, host: str, userinfo: bool = False) -> "Guard":
+        """What watches the connection for one address; raises HostRefusedError if it is not even to be tried."""
+        if scheme not in ({"https", "http"} if self.local else {"https"}):
+            raise HostRefusedError(f"its address is not https ({scheme}://{host})")
+        if userinfo:
+            raise HostRefusedError(f"its address has a user's name in it, at {host}")
+        guard = Guard(host=host, plain=scheme == "http", local=self.local)
+        if (address := _literal(host)) is not None:
+            guard.check(address)
+        return guard
 
-    def on_trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """A connection was made (httpcore's trace). Closed at once if it leads where it must not."""
-        if event != "connection.connect_tcp.complete" or self.local or self.proxied:
+
+@dataclass(slots=True)
+class Guard:
+    """Hears of the connection that one request makes (httpcore's trace), and closes one that leads where it must not."""
+
+    host: str
+    plain: bool  # over http
+    local: bool
+    _to: str = field(default="", init=False)
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """A proxy connects for us, and what it may reach is its own business."""
+        if event == "connection.connect_tcp.started":
+            self._to = info["host"]
+        if event != "connection.connect_tcp.complete" or self._to != self.host:
             return
         stream = info["return_value"]
-        address = stream.get_extra_info("server_addr")
         try:
-            _check_address(address[0] if address else "")
+            self.check(_peer(stream))
         except HostRefusedError:
             stream.close()
             raise
 
+    def check(self, address: _Address) -> None:
+        """Public over https; this machine, if Astria itself is there, over http too."""
+        real = _mapped(address)
+        if self.local and real.is_loopback:
+            return
+        if self.plain:
+            raise HostRefusedError(f"its address is not https (http://{self.host})")
+        if not _is_public(real):
+            raise HostRefusedError(
+                f"its host leads to an address that is not public ({self.host}: {address})"
+            )
 
-def from_environment(*, local: bool) -> PictureHosts:
-    """The rule, with regard to proxies that httpx will use."""
-    proxies = urllib.request.getproxies()  # with `no` among them if only NO_PROXY is set
-    return PictureHosts(local=local, proxied=any(proxies.get(kind) for kind in ("http", "https", "all")))
+
+def is_this_machine(base_url: str) -> bool:
+    """Whether Astria is a stand-in on this machine, over plain http."""
+    parts = urlsplit(base_url)
+    address = _literal(parts.hostname or "")
+    return parts.scheme == "http" and address is not None and address.is_loopback
 
 
-def _check_address(host: str) -> None:
-    """A literal address must be one that everybody can reach; a name is for the connection to tell."""
+def _peer(stream: Any) -> _Address:
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    if not mapped.is_global or mapped.is_multicast:
-        raise HostRefusedError(f"its host leads to an address that is not public ({host})")
+        found = stream.get_extra_info("server_addr")
+        return ipaddress.ip_address(found[0].partition("%")[0])
+    except (OSError, TypeError, ValueError):
+        raise HostRefusedError("the connection ended at once") from None
+
+
+def _literal(host: str) -> _Address | None:
+    """The address that a host's name is, in any of the ways that systems read; None if it is one to be looked up."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return ipaddress.IPv4Address("127.0.0.1")
+    with suppress(ValueError):
+        return ipaddress.ip_address(name.strip("[]").partition("%")[0])
+    with suppress(OSError, UnicodeError, ValueError):  # 2130706433, 0x7f.1, 0177.0.0.1
+        return ipaddress.IPv4Address(socket.inet_aton(name))
+    return None
+
+
+def _mapped(address: _Address) -> _Address:
+    """As systems write an address of IPv4 that is used through IPv6."""
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_public(address: _Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
+        address = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    address = getattr(address, "sixtofour", None) or address
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    return address in _PUBLIC6 and not any(address in network for network in _NOT_PUBLIC6)

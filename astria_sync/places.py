@@ -11,6 +11,7 @@ from typing import Final
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import OLDER_THAN_STATE, FileSight, FolderSight, Look, Source
+from astria_sync.disk import leads_out
 from astria_sync.folders import parent
 from astria_sync.journal import Journal
 from astria_sync.notes import error_file, error_place
@@ -124,7 +125,7 @@ def new_source(ctx: Context, key: Key, sight: FolderSight | FileSight) -> int:
 
 def remove_note(ctx: Context, source: Source) -> None:
     """The error file of a source that is not there any more goes with it, where it can be removed."""
-    if not source.note:
+    if not source.note or leads_out(error_file(source).parent, source.root):
         return
     try:
         ctx.remove_file(error_file(source))

@@ -191,12 +191,13 @@ class Sending:
             attempt=prompt.attempt + 1,
             **fixed,
         )
+        roots = tuple(self.ctx.watches)
         piece = work.CreatePrompt(
             row_id=prompt.id,
             workspace=prompt.workspace,
             target=prompt.target or 0,
             fields=(("prompt[text]", prompt.text), *form("prompt", prompt.params)),
-            uploads=tuple(work.prompt_upload(name, path) for name, path in prompt.files),
+            uploads=tuple(work.prompt_upload(name, path, roots) for name, path in prompt.files),
         )
         self.ctx.start(("create", "prompt", prompt.id), piece)
 

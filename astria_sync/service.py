@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from astria_sync import config
 from astria_sync.api import Api
@@ -25,6 +24,7 @@ from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised
 from astria_sync.keeping import Keeper, sole_owner
 from astria_sync.lock import RootLocks
 from astria_sync.loop import Loop
+from astria_sync.picturehosts import is_this_machine
 from astria_sync.schedule import Schedule, jumped
 from astria_sync.secrets import find_token
 from astria_sync.settings import Settings
@@ -35,7 +35,6 @@ from astria_sync.workers import Workers
 
 log = logging.getLogger("astria_sync")
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DISK_THREADS: Final = 2
 _POLLED_RESCAN: Final = 30.0  # seconds between full looks at a root that reports no changes
 
@@ -119,7 +118,7 @@ class Service:
         downloader = Downloader(
             timeout=settings.astria.timeout_seconds,
             connections=limits.downloads,
-            plain_http=_is_local(settings),
+            plain_http=is_this_machine(settings.astria.base_url),
         )
         stack.callback(downloader.close)
         disk = Disk()
@@ -226,12 +225,6 @@ class Service:
         failed = journal.rows(FAILED_TUNES) or journal.rows(FAILED_PROMPTS)
         resting = engine.sending.room.lacking or gates.BALANCE in closed
         return 1 if failed or resting or not Loop(engine).idle else 0
-
-
-def _is_local(settings: Settings) -> bool:
-    """Whether Astria is a stand-in on this machine: only then may pictures come over http."""
-    parts = urlsplit(settings.astria.base_url)
-    return parts.scheme == "http" and (parts.hostname or "") in _LOOPBACK
 
 
 def environment() -> tuple[Mapping[str, str], Path]:

@@ -15,6 +15,7 @@ from typing import Final
 from sqlite_utils import Database
 
 from astria_sync.backup import before_update, keep_before_update
+from astria_sync.disk import create_private_file, make_private_folder
 from astria_sync.errors import StateDamaged, StateTooNew, StateUnusable
 from astria_sync.lock import identity
 from astria_sync.schema import migrations
@@ -167,7 +168,7 @@ class Place:
         create_folder(self._real.parent)
         part = self._real.with_name(f".{self._real.name}.part")
         part.unlink(missing_ok=True)
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        create_private_file(part)
         with closing(sqlite3.connect(part, isolation_level=None)) as copy:
             conn.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
@@ -213,9 +214,7 @@ class Place:
 
 def create_folder(folder: Path) -> None:
     """The state's folder, for its owner alone."""
-    if not folder.exists():
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)  # a umask can take away the owner's rights too
+    make_private_folder(folder)
 
 
 def _version(conn: sqlite3.Connection) -> int:

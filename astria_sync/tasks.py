@@ -6,7 +6,6 @@ They read files and call the network; none touches the journal or the engine.
 import dataclasses
 import errno
 import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,9 +17,10 @@ from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import work
 from astria_sync.core.model import Look
 from astria_sync.core.pace import PAGE, next_cursor
+from astria_sync.core.plain import visible_json
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read
 from astria_sync.core.wire import RemotePrompt, RemoteTune, read_prompt, read_tune
-from astria_sync.disk import Disk
+from astria_sync.disk import Disk, leads_out
 from astria_sync.download import Downloader
 from astria_sync.errors import FileProblem
 
@@ -81,7 +81,7 @@ class Tasks:
             return NoAnswer(sent=False, why=f"{piece.path} changed before it was sent", changed=True)
         folder = Path(piece.root, piece.path)
         uploads = [
-            work.Upload(field="tune[images][]", path=str(folder / name), name=name)
+            work.Upload(field="tune[images][]", path=str(folder / name), name=name, roots=(piece.root,))
             for name in (*found.pictures, *found.captions)
         ]
         return self._api.send("POST", "/tunes", piece.fields, uploads, workspace=piece.workspace)
@@ -166,8 +166,9 @@ class Tasks:
     def _write_sidecar(self, piece: work.WriteSidecar) -> None:
         if not self._disk.mounted(piece.mount):
             raise OSError(errno.ENODEV, "its disk is not mounted")
-        text = json.dumps(piece.data, ensure_ascii=False, indent=2)
-        self._disk.write_whole(piece.path, (text + "\n").encode())
+        if piece.output and leads_out(piece.path.parent, piece.output):
+            raise OSError(errno.ELOOP, f"its folder leads out of {piece.output} by a link")
+        self._disk.write_whole(piece.path, (visible_json(piece.data) + "\n").encode())
 
 
 def walk(root: scan.Root, piece: work.Walk, clock: Clock) -> tuple[Look, ...]:

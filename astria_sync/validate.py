@@ -41,6 +41,9 @@ class Either:
 
 Id = Either((PositiveInt, Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,14}\Z")]), "a number")
 
+_MOST_KEYS = 1000  # of one table: each that is not known is compared with all that are
+# Python's reader takes time and memory for the square of a dotted key's length.
+_DOTTED = re.compile(r"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){100}""")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TOML_PLACE = re.compile(
     r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)$", re.DOTALL
@@ -53,6 +56,8 @@ def check(
     """The values that fit, converted, and a sentence for each that does not."""
     good: dict[str, Any] = {}
     problems: list[str] = []
+    if len(table) > _MOST_KEYS:
+        return good, [f"{where}: there are {len(table):,} keys in it, and none of its kind has so many."]
     for key, value in table.items():
         if key not in fields:
             problems.append(unknown(key, fields, where=where))
@@ -129,6 +134,8 @@ def decode(data: bytes, *, where: str) -> str:
 
 def read_toml(data: bytes, *, where: str) -> dict[str, Any]:
     text = decode(data, where=where)
+    if _DOTTED.search(text):
+        raise FileProblem(f"{where}: a name of more than a hundred parts stands in it; take it out.")
     try:
         return tomllib.loads(text)
     except RecursionError:

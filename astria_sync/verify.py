@@ -1,6 +1,7 @@
 """Every recorded picture against its record: is it there, and is it what was saved?"""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,8 @@ def verify(state: Path) -> Iterator[Finding]:
 
 def _compare(file: Path, size: int, sha256: str) -> tuple[str, str]:
     try:
-        with file.open("rb") as opened:
+        # Not waiting, should a pipe lie there.
+        with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
             length = opened.tell()
     except (FileNotFoundError, NotADirectoryError):

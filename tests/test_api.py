@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from astria_sync import api as api_module
+from astria_sync import answers
 from astria_sync.api import USER_AGENT, Api
 from astria_sync.core.retry import Answer, NoAnswer
 from astria_sync.core.work import Upload
@@ -43,7 +43,10 @@ class Recorder(httpx.BaseTransport):
         self.requests.append(request)
         assert isinstance(request.stream, httpx.SyncByteStream)
         self.bodies.append(list(request.stream))
-        return self.answers.pop(0) if self.answers else httpx.Response(200, json={})
+        whole = self.answers.pop(0) if self.answers else httpx.Response(200, json={})
+        return httpx.Response(
+            whole.status_code, headers=whole.headers, stream=httpx.ByteStream(whole.content)
+        )
 
 
 @pytest.fixture
@@ -429,7 +432,7 @@ def test_retry_after(make_api, value, seconds):
 def test_retry_after_a_date_to_come(make_api, monkeypatch):
     """A date is counted from now."""
     now = datetime(2026, 8, 1, 12, tzinfo=UTC)
-    monkeypatch.setattr(api_module.time, "time", now.timestamp)
+    monkeypatch.setattr(answers.time, "time", now.timestamp)
     at = format_datetime(now + timedelta(seconds=90), usegmt=True)
     result = make_api(Recorder(httpx.Response(503, headers={"Retry-After": at}))).get("/users")
     assert isinstance(result, Answer)
@@ -454,7 +457,7 @@ def test_any_retry_after(value):
 
 def test_an_answer_larger_than_any(make_api, monkeypatch):
     """An answer without end is given up, not read into memory."""
-    monkeypatch.setattr(api_module, "_BODY_LIMIT", 1000)
+    monkeypatch.setattr(answers, "_BYTES", 1000)
     assert isinstance(make_api(Recorder(httpx.Response(200, content=b"x" * 1000))).get("/users"), Answer)
     assert isinstance(make_api(Recorder(httpx.Response(200, content=b"x" * 1001))).get("/users"), NoAnswer)
 

@@ -1,6 +1,5 @@
 """What the commands share: the configuration asked for, words for the terminal, `--json`."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -10,11 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from astria_sync.core import plain
 from astria_sync.errors import UsageError
 
 if TYPE_CHECKING:
     from astria_sync.settings import Settings
 
+visible = plain.visible
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -32,7 +33,9 @@ class Invocation:
     config: Path | None = None
     profile: str | None = None
     verbose: bool = False
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    environ: Mapping[str, str] = field(
+        default_factory=lambda: dict(os.environ), repr=False
+    )  # a token may be in it
     home: Path = field(default_factory=_home)
 
     def settings(self) -> "Settings":
@@ -68,14 +71,6 @@ def json_option(function: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")(function)
 
 
-def visible(text: object) -> str:
-    """Text from a file or a server, with what would steer a terminal made visible."""
-    shown = str(text)
-    if shown.isprintable():
-        return shown
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in shown)
-
-
 def say(*sentences: str) -> None:
     """Words to the person, on stderr, each with the program's name in front."""
     for sentence in sentences:
@@ -90,8 +85,7 @@ def show(text: str = "") -> None:
 
 def show_json(value: object) -> None:
     """Data for a program, on stdout; readable, but with nothing in it that would steer a terminal."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    click.echo("".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text))
+    click.echo(plain.visible_json(value))
 
 
 def colour(stream: Any) -> bool:

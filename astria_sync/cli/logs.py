@@ -3,12 +3,12 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from astria_sync.cli.common import colour, visible
+from astria_sync.secrets import hide
 
 _SHADES: Final = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 
@@ -16,17 +16,13 @@ _SHADES: Final = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITI
 class _Lines(logging.Formatter):
     """One event, one line; what came from outside cannot steer the terminal or pass for another event."""
 
-    def __init__(self, *, terminal: bool, secret: Callable[[], str]) -> None:
+    def __init__(self, *, terminal: bool) -> None:
         super().__init__()
         self._terminal = terminal
-        self._secret = secret
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, with the token masked wherever it may have come from."""
-        text = super().format(record)
-        secret = self._secret()
-        if secret:
-            text = text.replace(secret, "***")
+        text = hide(super().format(record))
         text = "\n    ".join(visible(line) for line in text.splitlines())
         moment = time.localtime(record.created)
         if self._terminal:
@@ -34,10 +30,10 @@ class _Lines(logging.Formatter):
         return f"{time.strftime('%Y-%m-%dT%H:%M:%S%z', moment)} {record.levelname:<7} {text}"
 
 
-def set_up(*, verbose: bool, secret: Callable[[], str] = lambda: "") -> None:
+def set_up(*, verbose: bool) -> None:
     """Let the daemon's events, and the warnings of what it stands on, go to stderr."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(terminal=colour(sys.stderr), secret=secret))
+    handler.setFormatter(_Lines(terminal=colour(sys.stderr)))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -45,16 +41,3 @@ def set_up(*, verbose: bool, secret: Callable[[], str] = lambda: "") -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("astria_sync").setLevel(logging.DEBUG if verbose else logging.INFO)
     logging.captureWarnings(capture=True)
-
-
-def token_of(invocation: Any, settings: Any) -> Callable[[], str]:
-    """The token that this run starts with, for masking, should anything ever repeat it."""
-    from astria_sync.errors import AstriaSyncError
-    from astria_sync.secrets import find_token
-
-    try:
-        token = find_token(settings.astria, environ=invocation.environ, home=invocation.home)
-    except AstriaSyncError:
-        token = None
-    known = token.reveal() if token else ""
-    return lambda: known

@@ -38,7 +38,7 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
     from astria_sync.service import Service
 
     settings = invocation.settings()
-    logs.set_up(verbose=invocation.verbose, secret=logs.token_of(invocation, settings))
+    logs.set_up(verbose=invocation.verbose)
     started = time.time()
     ready: list[Any] = []
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 # Beyond what JSON's numbers hold exactly, an id is a slip of the server's, and would pass for the newest of all for ever.
 MAX_ID: Final = 2**53
+MAX_WORDS: Final = 4000  # characters of what Astria says, kept with each row and shown to a person
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +114,7 @@ def message(answer: Answer) -> str:
     if isinstance(body, dict | list | str):
         said.append(body)
     words = (_words(part) for part in said)
-    return next(filter(None, words), answer.text.strip() or f"HTTP {answer.status}")
+    return next(filter(None, words), answer.text.strip() or f"HTTP {answer.status}")[:MAX_WORDS]
 
 
 def _words(value: Any) -> str:

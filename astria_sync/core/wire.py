@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from astria_sync.core.retry import MAX_ID
+from astria_sync.core.retry import MAX_ID, MAX_WORDS
 
 Field = tuple[str, str]
 
@@ -77,6 +77,11 @@ def as_id(value: Any) -> int | None:
     return found if found is not None and 0 < found <= MAX_ID else None
 
 
+def _cost(body: Mapping[str, Any]) -> int:
+    """What it cost; 0 if that is not said, or nothing that can be added up."""
+    return min(max(as_int(body.get("cost_mc")) or 0, 0), MAX_ID // 10**6)
+
+
 def as_time(value: Any) -> float | None:
     """Seconds since the epoch of an ISO 8601 time; None if it is none."""
     try:
@@ -107,10 +112,10 @@ def read_tune(body: Mapping[str, Any]) -> RemoteTune | None:
         trained=bool(body.get("trained_at")),
         expires_at=as_time(body.get("expires_at")),
         created_at=as_time(body.get("created_at")),
-        cost_mc=as_int(body.get("cost_mc")) or 0,
-        url=_words(body.get("url")),
+        cost_mc=_cost(body),
+        url=_words(body.get("url"))[:MAX_WORDS],
         pictures=len(images) if isinstance(images, list) else None,
-        user_error=_words(body.get("user_error")),
+        user_error=_words(body.get("user_error"))[:MAX_WORDS],
     )
 
 
@@ -127,10 +132,10 @@ def read_prompt(body: Mapping[str, Any]) -> RemotePrompt | None:
         seed=as_int(body.get("seed")),
         num_images=as_int(body.get("num_images")) or 1,
         images=tuple(u for u in images if isinstance(u, str) and u) if isinstance(images, list) else (),
-        user_error=_words(body.get("user_error")),
+        user_error=_words(body.get("user_error"))[:MAX_WORDS],
         trained=bool(body.get("trained_at")),
-        cost_mc=as_int(body.get("cost_mc")) or 0,
-        url=_words(body.get("url")),
+        cost_mc=_cost(body),
+        url=_words(body.get("url"))[:MAX_WORDS],
         created_at=as_time(body.get("created_at")),
         raw={key: value for key, value in body.items() if key not in {"images", "callback"}},
     )

@@ -26,12 +26,13 @@ class Upload:
     field: str
     path: str
     name: str
+    roots: tuple[str, ...] = ()  # watched folders that no link may lead out of on the way to it
 
 
-def prompt_upload(name: str, path: str) -> Upload:
+def prompt_upload(name: str, path: str, roots: tuple[str, ...] = ()) -> Upload:
     """A file of a prompt, under the parameter that it is."""
     field_name = f"prompt[{name}][]" if name == "image_references" else f"prompt[{name}]"
-    return Upload(field=field_name, path=path, name=path.rpartition("/")[2])
+    return Upload(field=field_name, path=path, name=path.rpartition("/")[2], roots=roots)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,6 +170,7 @@ class Download:
     image_id: int
     url: str
     folder: Path
+    output: Path | None = None  # the configured one: no link below it is followed out of it
     stem: str  # file name without extension
     resume_etag: str = ""
     resume_at: int = 0  # bytes of the part that are durable; what lies behind them is not gone on with
@@ -203,6 +205,7 @@ class WriteSidecar:
 
     prompt_id: int
     path: Path
+    output: Path | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     mount: str = ""  # as for Download
     lane = Lane.DOWNLOADS

@@ -1,0 +1,30 @@
+"""Words from outside, so that they neither steer a terminal nor pass for other words. Nothing is left out: it is shown as what it is."""
+
+import json
+import unicodedata
+from typing import Any
+
+
+def visible(text: object) -> str:
+    """One line, with control characters, overrides of the writing direction and the like written out."""
+    shown = str(text)
+    return shown if shown.isprintable() else "".join(map(_seen, shown))
+
+
+def visible_lines(text: str) -> str:
+    """The same for a text of several lines, which it keeps."""
+    return "\n".join(map(visible, text.replace("\r\n", "\n").split("\n")))
+
+
+def visible_json(value: Any) -> str:
+    """JSON for people and programs: as readable as it can be, and whoever reads it back finds every character."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    if text.isascii() and "\x7f" not in text:  # everything below a space is escaped in JSON as it is
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+
+
+def _seen(one: str) -> str:
+    # Spaces of other scripts and of typography are no controls.
+    harmless = one.isprintable() or unicodedata.category(one) == "Zs"
+    return one if harmless else one.encode("unicode_escape").decode()
