@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import backup, media, promptfile, scan, tunefile
+from astria_sync import backup, media, promptfile, scan, sidecars, tunefile
 from astria_sync.api import Api
 from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import work
@@ -59,6 +59,8 @@ class Tasks:
             work.Download: downloader.fetch,
             work.WriteSidecar: self._write_sidecar,
             work.Tidy: self._tidy,
+            work.FindSidecars: sidecars.find,
+            work.ReadSidecars: sidecars.read,
             work.BackUp: lambda piece: backup.back_up(piece.state, piece.day),
         }
 

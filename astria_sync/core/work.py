@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from astria_sync.core.records import FormerTune, Record
 from astria_sync.core.retry import NoAnswer
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 
@@ -217,6 +218,42 @@ class Tidy:
 
     parts: tuple[Path, ...]
     lane = Lane.DISK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindSidecars:
+    """Walk an output for records of what was ordered. Comes back as Sidecars."""
+
+    output: str
+    known: frozenset[int] = frozenset()  # ids of prompts that this state has no question about
+    others: tuple[str, ...] = ()  # outputs of other roots, which may lie inside this one
+    lane = Lane.DISK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sidecars:
+    """What records an output has; or why it could not be read, and then nothing is known of it."""
+
+    records: tuple[Record, ...] = ()
+    tunes: tuple[FormerTune, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadSidecars:
+    """Read some records whole. Comes back as SidecarsRead."""
+
+    output: str
+    records: tuple[Record, ...]
+    lane = Lane.DISK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SidecarsRead:
+    """For each record a `sidecars.Sidecar` and how many of its pictures are there, None if it is not what was found."""
+
+    found: tuple[Any, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

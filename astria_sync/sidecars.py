@@ -1,0 +1,290 @@
+"""The records beside the pictures, read: whoever loses the state still has them (fetching.py writes them).
+
+They lie where anybody may write: what is not exactly ours is left alone, and nothing in one leads anywhere. Folders are those
+of the walk, never those that a record names; of the pictures only plain names beside it are believed.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from astria_sync.core.naming import FILE_NAME_BYTES, safe_component, sidecar_name
+from astria_sync.core.records import FormerTune, Record
+from astria_sync.core.retry import MAX_ID
+from astria_sync.core.wire import as_time
+from astria_sync.core.work import FindSidecars, ReadSidecars, Sidecars, SidecarsRead
+
+log = logging.getLogger("astria_sync")
+
+_LARGEST: Final = (
+    8 << 20
+)  # bytes; a prompt file has at most 1 MiB, and its text stands three times in its record
+_NAME: Final = re.compile(r"(?s)(.+)-([1-9][0-9]{0,15})\.json")
+# What systems keep in a folder of pictures; what was thrown away is no record of anything.
+_NOT_OURS: Final = frozenset(
+    {"lost+found", "$recycle.bin", "system volume information", "#recycle", "@eadir", "__macosx"}
+)
+_WENT: Final = {errno.ENOENT, errno.ENOTDIR}
+_NO_FILE: Final = _WENT | {errno.ELOOP, errno.ENXIO}  # a link, a socket
+
+_Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
+_Count = Annotated[int, Meta(ge=0, le=MAX_ID)]
+_Line = Annotated[str, Meta(max_length=4096)]
+
+
+class _Source(msgspec.Struct, frozen=True):
+    root: _Line
+    path: _Line
+    fingerprint: _Hash
+    sha256: str = ""
+    text: str = ""
+    variant: dict[str, str] = {}
+    run: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """One picture, as its record has it."""
+
+    n: Annotated[int, Meta(ge=1, le=1000)]
+    file: str
+    size: _Count
+    sha256: _Hash
+    url: _Line = ""
+
+
+class _File(msgspec.Struct, frozen=True):
+    parameter: _Line
+    path: _Line
+
+
+class _Tune(msgspec.Struct, frozen=True):
+    id: _Id
+    folder: _Line
+    content: str = ""
+
+
+class Sidecar(msgspec.Struct, frozen=True):
+    """A whole record, as docs/guide.md has it; what is not listed here is not needed."""
+
+    id: _Id
+    source: _Source
+    images: Annotated[list[Picture], Meta(min_length=1, max_length=1000)]
+    text: str = ""
+    tune_id: _Id | None = None
+    model: str | None = None
+    workspace_id: str | None = None
+    seed: _Count | None = None
+    parameters: dict[str, Any] = {}
+    files: list[_File] = []
+    tunes: list[_Tune] | None = None
+    cost_mc: _Count = 0
+    page: str | None = None
+    sent_at: str | None = None
+    accepted_at: str | None = None
+    finished_at: str | None = None
+    saved_at: str | None = None
+    answer: dict[str, Any] = {}
+
+    def time(self, name: str, *, latest: float) -> float | None:
+        """One of its times in seconds; a clock that was ahead makes nothing of the future."""
+        at = as_time(getattr(self, name))
+        return None if at is None else min(at, latest)
+
+    @property
+    def script(self) -> str | None:
+        """The prompt file's text, if it is the one that the record names by its hash."""
+        data = self.source.text.encode()
+        for bom in (b"", b"\xef\xbb\xbf"):
+            if hashlib.sha256(bom + data).hexdigest() == self.source.sha256:
+                return self.source.text
+        return None
+
+
+_DECODER: Final = msgspec.json.Decoder(Sidecar)
+
+
+class _UnusableError(ValueError):
+    """It is no record of ours, or none any more."""
+
+
+def find(piece: FindSidecars) -> Sidecars:
+    """Walk an output; every record that can be used and whose prompt is not known."""
+    records: list[Record] = []
+    tunes: dict[tuple[str, str], FormerTune] = {}
+    strange = 0
+    top = os.path.realpath(piece.output)
+    skipped = {os.path.realpath(other) for other in piece.others}
+    try:
+        for folder, name in _names(top, skipped, piece.known):
+            try:
+                found = _read(os.path.join(top, folder, name))
+            except (_UnusableError, FileNotFoundError) as error:
+                log.debug("%s in %s is no record (%s)", name, os.path.join(top, folder), error)
+                strange += 1
+                continue
+            records.append(_record(found, folder, name))
+            for tune in found.tunes or ():
+                place = (found.source.root, tune.folder)
+                if place not in tunes or tunes[place].id < tune.id:
+                    tunes[place] = FormerTune(
+                        id=tune.id, root=place[0], folder=tune.folder, content=tune.content
+                    )
+    except OSError as error:
+        if error.filename == top and error.errno == errno.ENOENT:
+            return Sidecars()  # nothing was ever saved there
+        return Sidecars(problem=f"{error.filename or top} cannot be read ({error.strerror})")
+    if strange:
+        log.info("%d files in %s are named like records and are none; they are left alone.", strange, top)
+    return Sidecars(records=tuple(records), tunes=tuple(tunes.values()))
+
+
+def read(piece: ReadSidecars) -> SidecarsRead:
+    """The whole of some records, each with how many of its pictures lie beside it as they were saved; None for one that
+    has changed or gone since it was found.
+    """
+    found: list[tuple[Sidecar, int] | None] = []
+    top = os.path.realpath(piece.output)
+    for record in piece.records:
+        folder = os.path.join(top, record.folder)
+        try:
+            whole = _read(os.path.join(folder, record.name))
+        except (_UnusableError, FileNotFoundError):
+            found.append(None)
+            continue
+        except OSError as error:
+            return SidecarsRead(problem=f"{error.filename or folder} cannot be read ({error.strerror})")
+        same = _record(whole, record.folder, record.name) == record
+        found.append((whole, sum(_lies(folder, one) for one in whole.images)) if same else None)
+    return SidecarsRead(found=tuple(found))
+
+
+def _names(top: str, skipped: set[str], known: frozenset[int]) -> Iterator[tuple[str, str]]:
+    """Folder and name of everything that is called like a record; links are not followed, hidden things are left alone."""
+    todo = [""]
+    while todo:
+        folder = todo.pop()
+        directory = os.path.join(top, folder) if folder else top
+        try:
+            with os.scandir(directory) as entries:
+                there = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if folder and error.errno in _WENT:
+                continue
+            raise
+        for entry in there:
+            if entry.name.startswith(".") or entry.name.casefold() in _NOT_OURS or not _is_text(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if entry.path not in skipped:
+                    todo.append(f"{folder}/{entry.name}" if folder else entry.name)
+            elif (match := _NAME.fullmatch(entry.name)) and int(match[2]) not in known:
+                yield folder, entry.name
+
+
+def _read(path: str) -> Sidecar:
+    """One record, checked. Raises _UnusableError, FileNotFoundError, or an OSError of the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise FileNotFoundError(error.errno, error.strerror, path) from None
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode) or info.st_size > _LARGEST:
+            raise _UnusableError("it is too large, or no file")
+        data = file.read(_LARGEST + 1)
+    try:
+        found = _DECODER.decode(data)
+        _check(found, path)
+        json.dumps([found.parameters, found.answer], ensure_ascii=False).encode()
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise _UnusableError(str(error)) from None
+    return found
+
+
+def _check(found: Sidecar, path: str) -> None:
+    """What types cannot say; raises _UnusableError."""
+    match = _NAME.fullmatch(os.path.basename(path))
+    names = [one.file for one in found.images]
+    tunes = found.tunes or ()
+    good = (
+        match is not None
+        and int(match[2]) == found.id
+        and sidecar_name(match[1], found.id)
+        == unicodedata.normalize("NFC", match[0])  # its stem is a safe one
+        and os.path.isabs(found.source.root)
+        and all(_is_below(place) for place in (found.source.path, *(tune.folder for tune in tunes)))
+        and found.source.path != "."
+        and all(map(_is_plain, names))
+        and len({one.n for one in found.images}) == len(names) == len(set(names))
+        and re.fullmatch(r"[\w-]{0,64}", found.workspace_id or "", re.ASCII)
+    )
+    if not good:
+        raise _UnusableError("it says what no record says")
+
+
+def _is_below(path: str) -> bool:
+    """A path relative to a root that leads nowhere else."""
+    return path == "." or all(part not in {"", ".", ".."} and "\x00" not in part for part in path.split("/"))
+
+
+def _is_plain(name: str) -> bool:
+    """The name of a picture beside its record."""
+    return (
+        not name.startswith(".")
+        and len(name.encode()) <= FILE_NAME_BYTES
+        and safe_component(os.path.splitext(name)[0]) == os.path.splitext(name)[0] != ""
+        and re.fullmatch(r"\.[0-9A-Za-z]{1,8}", os.path.splitext(name)[1]) is not None
+    )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _record(found: Sidecar, folder: str, name: str) -> Record:
+    source = found.source
+    return Record(
+        id=found.id,
+        fingerprint=source.fingerprint,
+        seed=found.seed,
+        run=source.run,
+        root=source.root,
+        path=source.path,
+        subject=_subject(found),
+        folder=folder or ".",
+        name=name,
+    )
+
+
+def _subject(found: Sidecar) -> str | None:
+    """What the folder of its prompt file had to show, None if that was no image folder; "" if the record does not tell."""
+    if found.tunes is None:
+        return ""
+    own = os.path.dirname(found.source.path) or "."
+    return max(((tune.id, tune.content) for tune in found.tunes if tune.folder == own), default=(0, None))[1]
+
+
+def _lies(folder: str, picture: Picture) -> bool:
+    """Whether a picture is there with the size it was saved with."""
+    try:
+        info = os.lstat(os.path.join(folder, picture.file))
+    except OSError:
+        return False
+    return stat.S_ISREG(info.st_mode) and info.st_size == picture.size
