@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from astria_sync.adopting import Adopting
 from astria_sync.auditing import Auditing
 from astria_sync.commands import Commands
 from astria_sync.context import Context
@@ -57,6 +58,7 @@ class Engine:
             take_folder=lambda source, sight: self.tuning.take_folder(source, sight),
             on_folders=lambda *names: self.prompting.folders_changed(*names),
         )
+        self.adopting = Adopting(ctx=ctx, intake=self.intake)
         self.tuning = Tuning(ctx=ctx, files=files, intake=self.intake)
         subjects = Subjects(ctx=ctx)
         self.judge = Judge(ctx=ctx, files=files, subjects=subjects)
@@ -70,7 +72,11 @@ class Engine:
         self.spending = Spending(ctx=ctx)
         self.auditing = Auditing(ctx=ctx, binding=self.following.binding)
         self.reconciling = Reconciling(
-            ctx=ctx, doors=self.doors, following=self.following, auditing=self.auditing
+            ctx=ctx,
+            doors=self.doors,
+            following=self.following,
+            auditing=self.auditing,
+            before=self.adopting.before,
         )
         self.sending = Sending(
             ctx=ctx,
@@ -78,6 +84,7 @@ class Engine:
             prompting=self.prompting,
             following=self.following,
             reconciling=self.reconciling,
+            adopting=self.adopting,
             doors=self.doors,
             room=room,
             spending=self.spending,
@@ -95,6 +102,8 @@ class Engine:
             work.Survey: lambda one: self.reconciling.surveyed_now(one.work, self._result(one)),
             work.Probe: lambda one: self.doors.probed(self._result(one)),
             work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
+            work.FindSidecars: lambda one: self.adopting.found(one.work, one.result, one.failure),
+            work.ReadSidecars: lambda one: self.adopting.read(one.work, one.result, one.failure),
             work.BackUp: lambda one: self.upkeep.backed_up(one.result, one.failure),
             work.Tidy: lambda one: self.upkeep.tidied(one.result, one.failure),
             work.WriteSidecar: lambda one: self.fetching.recorded(one.work, one.failure),
@@ -116,6 +125,7 @@ class Engine:
             if reason := self.ctx.journal.get("gate:balance"):
                 self.ctx.close_gate(gates.BALANCE, reason, 0)
             self.sending.after_crash()
+            self.adopting.start()
             self.intake.rescan()
         self.step(Tick(what="start"))
 
@@ -151,6 +161,7 @@ class Engine:
         self.prompting.folders_changed()
         self.prompting.look_again(waiting=True)
         self.fetching.look_again()
+        self.adopting.forget()
         self.notes.forget()
 
     def _take_apart(self, message: Any) -> None:
@@ -177,6 +188,7 @@ class Engine:
         )
         self.intake.reload()
         self.prompting.folders_changed()
+        self.adopting.forget()
         if isinstance(message, Command):
             self._replies.append((message.reply, {"error": f"A defect of astria-sync: {error!r}", "exit": 1}))
         # As if the work had ended unexpectedly: an order is looked for, and all else is tried again after a while; what was
@@ -223,6 +235,7 @@ class Engine:
         self.sending.paused = bool(self.ctx.journal.get("paused", False))
         self.intake.plan()
         self.prompting.plan()
+        self.adopting.plan()
         self.auditing.settle()
         self.fetching.plan()
         if not self.ctx.stopping:

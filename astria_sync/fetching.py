@@ -3,20 +3,19 @@
 import logging
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import astria_sync
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.expiry import deleted_at
 from astria_sync.core.lifecycle import Event, PromptState
-from astria_sync.core.model import Image, Prompt
+from astria_sync.core.model import Prompt
 from astria_sync.core.naming import picture_name, sidecar_name
 from astria_sync.core.pictures import numbered
 from astria_sync.core.wire import RemotePrompt
 from astria_sync.expiring import ends_of_tunes
+from astria_sync.provenance import describe
 from astria_sync.room import Room
 from astria_sync.turns import Turns
 
@@ -108,6 +107,12 @@ class Fetching:
         free = self.ctx.free(work.Lane.DOWNLOADS)
         for image in self.turns.next(free) if free else ():
             prompt = self.ctx.journal.prompt(image.prompt_id)
+            if not image.url:  # it was taken up from a record
+                attempt = image.attempt + 1
+                later = self.ctx.now + self.ctx.backoff(attempt)
+                self.ctx.journal.change("images", image.id, attempt=attempt, next_at=later)
+                self._ask_anew(prompt)
+                continue
             piece = work.Download(
                 image_id=image.id,
                 url=image.url,
@@ -157,7 +162,12 @@ class Fetching:
         log.warning("%s, picture %d: %s", prompt.stem, image.n, result.why)
         if result.local:
             self.room.takes(prompt.output)  # what is wrong with it is told, and noticed when it is over
-        if result.expired and prompt.remote_id is not None:
+        if result.expired:
+            self._ask_anew(prompt)
+
+    def _ask_anew(self, prompt: Prompt) -> None:
+        """For addresses that are good."""
+        if prompt.remote_id is not None:
             fetch = work.FetchOne(
                 kind="prompt", row_id=prompt.id, workspace=prompt.workspace, remote_id=prompt.remote_id
             )
@@ -193,7 +203,7 @@ class Fetching:
             prompt_id=prompt_id,
             path=path,
             output=Path(prompt.output),
-            data=self.sidecar(prompt, images),
+            data=describe(self.ctx.journal, prompt, images),
             mount=self.room.mount(prompt.output),
         )
         self.ctx.start(("sidecar", prompt_id), piece)
@@ -232,54 +242,3 @@ class Fetching:
     def _move(self, prompt: Prompt, event: Event, **values: Any) -> Prompt:
         log.info("prompt %s: %s", prompt.stem, event)
         return self.ctx.journal.move_prompt(prompt, event, self.ctx.wall, **values)
-
-    def sidecar(self, prompt: Prompt, images: list[Image]) -> dict[str, Any]:
-        """Everything needed to know where the pictures came from and to make them again (docs/guide.md, "Sidecars")."""
-        journal = self.ctx.journal
-        source = journal.source(prompt.source_id)
-        return {
-            "version": 1,
-            "made_by": f"astria-sync {astria_sync.__version__}",
-            "id": prompt.remote_id,
-            "page": prompt.url,
-            "duplicate_of": journal.value("SELECT remote_id FROM prompts WHERE id = ?", [prompt.spare_of]),
-            "source": {
-                "root": source.root,
-                "path": source.path,
-                "sha256": prompt.script,
-                "text": journal.value("SELECT text FROM texts WHERE hash = ?", [prompt.script]) or "",
-                "variant": dict(prompt.variant),
-                "run": prompt.run,
-                "fingerprint": prompt.fingerprint,
-            },
-            "text": prompt.text,
-            "tune_id": prompt.target,
-            "model": prompt.model or None,
-            "workspace_id": prompt.workspace or None,
-            "seed": prompt.seed,
-            "parameters": {**prompt.params},
-            "files": [{"parameter": name, "path": path} for name, path in prompt.files],
-            "cost_mc": prompt.cost_mc,
-            "cost_usd": prompt.cost_mc / 100_000,
-            "sent_at": _iso(prompt.armed_at),
-            "accepted_at": _iso(prompt.bound_at),
-            "finished_at": _iso(prompt.pictured_at),
-            "saved_at": _iso(max((image.saved_at or 0 for image in images), default=None)),
-            "answer": dict(prompt.answer),
-            "images": [
-                {
-                    "n": image.n,
-                    "file": image.file,
-                    "size": image.size,
-                    "sha256": image.sha256,
-                    "url": image.identity,
-                }
-                for image in images
-            ],
-        }
-
-
-def _iso(seconds: float | None) -> str | None:
-    return (
-        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    )

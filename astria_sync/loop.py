@@ -159,18 +159,24 @@ class Loop:
         now = self._engine.ctx.now
         # A folder's tune was adopted after its prompts were looked at, or one was held back and the next may go: no answer will
         # wake the loop.
-        if self._engine.prompting.restless or self._engine.spending.restless:
+        if self._restless:
             return _SOON
         known = [
             self._engine.intake.next_due(),
             None if self._engine.ctx.stopping else self._engine.doors.next_due(),  # nobody knocks any more
             self._engine.spending.next_due(),
+            self._engine.adopting.next_due(),
             deadline,
             # As of the last plan: what has become due since then was seen by nobody yet.
             self._engine.ctx.journal.next_deadline(self._engine.planned_at),
         ]
         nearest = min((moment for moment in known if moment is not None), default=now + _LONGEST_WAIT)
         return min(_LONGEST_WAIT, max(_SOON, nearest - now))
+
+    @property
+    def _restless(self) -> bool:
+        parts = (self._engine.prompting, self._engine.adopting, self._engine.spending)
+        return any(part.restless for part in parts)
 
     @property
     def idle(self) -> bool:
@@ -180,6 +186,7 @@ class Loop:
             or not self._engine.intake.idle
             or not self._engine.inbox.empty()
             or self._engine.prompting.restless
+            or self._engine.adopting.restless
         ):
             return False
         if not self._looked_everywhere():
@@ -195,7 +202,8 @@ class Loop:
             return False
         if gates.AUTH not in closed and self._engine.auditing.urgent:
             return False
-        sending = self._engine.ctx.walked  # of a root that is not there nothing is sent
+        # Of a root that is not there nothing is sent, nor of one with an output that cannot be read.
+        sending = self._engine.ctx.walked - self._engine.adopting.resting()
         return not (
             self._moves("tunes", rest, sending) or self._moves("prompts", rest, sending - self._full())
         )

@@ -120,6 +120,8 @@ class Prompting:
             have.add(row.fingerprint)
             if row.spare_of is None and row.current is not (row.fingerprint in wanted):
                 journal.change("prompts", row.id, current=row.fingerprint in wanted)
+            if not row.request and (asked := wanted.get(row.fingerprint)):  # known from a record alone
+                journal.change("prompts", row.id, request={name: getattr(asked, name) for name in _REQUEST})
         missing = [request for fingerprint, request in wanted.items() if fingerprint not in have]
         if missing:
             journal.keep_text(script, data.decode("utf-8-sig"))
@@ -139,6 +141,7 @@ class Prompting:
             variant=dict(request.variant),
             request={name: getattr(request, name) for name in _REQUEST},
             script=script,
+            unread=int(source.adoptable > 0),
             folder=str(output_folder(folder, stem)),
             output=str(self.ctx.watches[source.root].output),
             stem=safe_component(stem),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from astria_sync.auditing import Auditing
+from astria_sync.before import Before
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event
@@ -29,19 +30,19 @@ class Reconciling:
     doors: Doors
     following: Following
     auditing: Auditing
+    before: Before
     _listed: dict[tuple[str, str], float] = field(default_factory=dict, init=False)
     _account: dict[tuple[str, str], list[Any]] = field(default_factory=dict, init=False)  # to adopt from
     _searched: dict[tuple[str, str], int] = field(default_factory=dict, init=False)  # how far back it reaches
-    _marks: dict[tuple[str, str], int] = field(
-        default_factory=dict, init=False
-    )  # highest id known before this run
     _to_adopt: dict[str, int] = field(default_factory=dict, init=False)  # as of this step
 
     def know_server(self) -> None:
         """Ids seen at another server say nothing of this one's."""
         base_url = self.ctx.settings.astria.base_url
         if self.ctx.journal.get("base_url") != base_url:
-            for row in self.ctx.journal.rows("SELECT key FROM meta WHERE key GLOB 'mark:*'"):
+            for row in self.ctx.journal.rows(
+                "SELECT key FROM meta WHERE key GLOB 'mark:*' OR key GLOB 'known:*' OR key GLOB 'former:*'"
+            ):
                 self.ctx.journal.put(row["key"], None)
             self.ctx.journal.put("base_url", base_url)
 
@@ -78,11 +79,10 @@ class Reconciling:
             return True
         if self.ctx.free(work.Lane.REQUESTS):
             since = self.ctx.wall - _MONTH if kind == "prompt" else 0.0
-            known = self._marks.setdefault(key, self.ctx.journal.mark(kind, workspace))
             piece = work.Survey(
                 kind=kind,
                 workspace=workspace,
-                down_to=known if far == OLDER_THAN_RUN else 0,
+                down_to=self.before.known(kind, workspace) if far == OLDER_THAN_RUN else 0,
                 since=since,
                 purpose="adopt" if adopts else "mark",
             )
@@ -163,7 +163,7 @@ class Reconciling:
         account = self._account.get(key, [])
         if source.adoptable == OLDER_THAN_STATE:
             return account
-        known = self._marks.get(key, 0)
+        known = self.before.known(*key)
         return [one for one in account if one.id > known] if source.adoptable else []
 
     def adopt_tune(self, tune: Tune, source: Source) -> bool:
@@ -184,7 +184,26 @@ class Reconciling:
         ids = unclaimed(fits, self._bound("tune"))
         if ids:
             self.following.binding.bind_tune(tune, next(one for one in account if one.id == ids[-1]))
-        return bool(ids)
+        return bool(ids) or self._had_tune(tune, source, account)
+
+    def _had_tune(self, tune: Tune, source: Source, account: list[Any]) -> bool:
+        """Records beside pictures tell which tune the folder had. It is that one, whatever it is called now; also if Astria does
+        not list it any more, which is then told like that of any tune that is gone: a new one is made on `retrain`.
+        """
+        former, binding = self.before.tune_of(source), self.following.binding
+        if former is None or binding.owner("tune", former.id) is not None:
+            return False
+        journal, wall = self.ctx.journal, self.ctx.wall
+        if remote := next((one for one in account if one.id == former.id), None):
+            patched = {**self.following.tuning.patch_of(source), "title": remote.title}
+            kind = tune.model_type if remote.model_type is None else remote.model_type
+            journal.change("tunes", tune.id, content=former.content, patched=patched, model_type=kind)
+            binding.bind_tune(journal.tune(tune.id), remote)
+        else:
+            binding.move(
+                tune, Event.BOUND, remote_id=former.id, bound_at=wall, armed_at=wall, content=former.content
+            )
+        return True
 
     def adopt_prompt(self, prompt: Prompt, source: Source, fixed: dict[str, Any], *, own_seed: bool) -> bool:
         """Bind a prompt that the account has already for this file; false if there is none."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from astria_sync import scan
+from astria_sync import scan, sidecars
 from astria_sync.context import Context, roots_of
 from astria_sync.core import work
 from astria_sync.core.lifecycle import UNSENT_TUNES, Event, PromptState, TuneState
 from astria_sync.core.model import Outcome, Prompt, Source, Tune
+from astria_sync.core.naming import sidecar_name
 from astria_sync.core.prices import USD, Kind, Leave, prompt_kind
 from astria_sync.core.wire import form
 from astria_sync.engine import Engine
@@ -31,12 +32,12 @@ _TO_COME = "<id of the new tune>"
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One request that would be sent, or would not, and why."""
+    """One request that would be sent, or would not, and why; "recorded": it was sent long ago, as a sidecar tells."""
 
     kind: str  # "tune" or "prompt"
     path: str
     root: str
-    state: str  # new, waiting, held, failed
+    state: str  # new, waiting, held, failed, recorded
     method_path: str
     fields: list[tuple[str, str]]
     uploads: list[str]
@@ -74,6 +75,10 @@ class _DiskOnly:
                 self.done.append(Outcome(work=piece, result=read_folder(root, piece.path)))
             except OSError as error:
                 self.done.append(Outcome(work=piece, failure=error))
+        elif isinstance(piece, work.FindSidecars):
+            self.done.append(Outcome(work=piece, result=sidecars.find(piece)))
+        elif isinstance(piece, work.ReadSidecars):
+            self.done.append(Outcome(work=piece, result=sidecars.read(piece)))
 
     def close(self, *, wait: bool) -> None:
         del wait
@@ -84,7 +89,7 @@ def rehearse(settings: Settings, *, wall: float) -> list[Planned]:
     journal = _copy(settings.state, wall)
     try:
         engine = _look(settings, journal, wall)
-        return [*_tunes(engine), *_prompts(engine)]
+        return [*_tunes(engine), *_prompts(engine), *_recorded(engine)]
     finally:
         journal.close()
 
@@ -155,9 +160,41 @@ def _planned_tune(engine: Engine, tune: Tune, source: Source) -> Planned:
         method_path=f"GET /tunes/{tune.params['id']}" if own else "POST /tunes",
         fields=[] if own else list(form("tune", tune.params)),
         uploads=[] if own or not new else [*contents.pictures, *contents.captions],
-        reason=held or ("" if tune.needs_mc is not None else _reason(tune.reason, tune.error)),
+        reason=held
+        or ("" if tune.needs_mc is not None else _reason(tune.reason, tune.error))
+        or _looked_for(engine, source),
         estimate_usd=0.0 if own else estimate,
     )
+
+
+def _looked_for(engine: Engine, source: Source) -> str:
+    former = engine.adopting.before.tune_of(source) if source.adoptable else None
+    return (
+        f"only if Astria does not know tune {former.id}, which its pictures were made with" if former else ""
+    )
+
+
+def _recorded(engine: Engine) -> list[Planned]:
+    """What was found done beside its pictures: nothing else can become done in a rehearsal."""
+    journal = engine.ctx.journal
+    found: list[Planned] = []
+    for prompt in journal.prompts("state = 'done' AND updated_at = ? ORDER BY id", [engine.ctx.wall]):
+        source = journal.source(prompt.source_id)
+        record = Path(prompt.output, prompt.folder, sidecar_name(prompt.stem, prompt.remote_id or 0))
+        found.append(
+            Planned(
+                kind="prompt",
+                path=source.path,
+                root=source.root,
+                state="recorded",
+                method_path="",
+                fields=[],
+                uploads=[],
+                reason=f"prompt {prompt.remote_id}: {record}",
+                estimate_usd=0.0,
+            )
+        )
+    return found
 
 
 def _prompts(engine: Engine) -> list[Planned]:
@@ -173,12 +210,13 @@ def _prompts(engine: Engine) -> list[Planned]:
 
 def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
     sent_before = prompt.armed_at is not None
-    found = engine.judge(prompt) if prompt.fingerprint and not sent_before else None
+    unread = engine.adopting.problem(prompt.output) if prompt.unread else ""
+    found = engine.judge(prompt) if prompt.fingerprint and not sent_before and not unread else None
     shown: Sequence[tuple[str, str]] = ()
     uploads: list[str] = []
     state, reason, target, estimate = (
-        _state(prompt),
-        _reason(prompt.reason, prompt.error),
+        "waiting" if unread else _state(prompt),
+        unread or _reason(prompt.reason, prompt.error),
         str(prompt.target or "…"),
         None,
     )

@@ -250,6 +250,13 @@ def m004_what_astria_made_besides(db: Database) -> None:
     _apply(db, _SPARES)
 
 
+@migrations()
+def m005_records_to_read(db: Database) -> None:
+    """Whether a prompt is still to be looked for among the records beside the pictures (adopting.py)."""
+    db.execute("ALTER TABLE prompts ADD COLUMN unread INTEGER NOT NULL DEFAULT 0")
+    db.execute("CREATE INDEX prompts_unread ON prompts (unread, id) WHERE unread > 0")
+
+
 def _apply(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

@@ -4,10 +4,11 @@
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from astria_sync.adopting import Adopting
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
@@ -48,6 +49,7 @@ class Sending:
     prompting: Prompting
     following: Following
     reconciling: Reconciling
+    adopting: Adopting
     doors: Doors
     room: Room
     spending: Spending
@@ -65,7 +67,9 @@ class Sending:
 
     def _tunes(self) -> None:
         free = self.ctx.free(work.Lane.UPLOADS)
-        queued, values = self._queued(self.ctx.walked, f"{_NO_TWIN} AND {self.spending.fitting}")
+        queued, values = self._queued(
+            self.adopting.open(self.ctx.walked), f"{_NO_TWIN} AND {self.spending.fitting}"
+        )
         # More than there are places: some may have to wait for a survey or for one of the same title.
         for tune in self.ctx.journal.tunes(queued, [*values, free + 16]) if free else ():
             source = self.ctx.journal.source(tune.source_id)
@@ -76,13 +80,11 @@ class Sending:
             elif self.ctx.free(work.Lane.UPLOADS) and self.reconciling.surveyed("tune", tune.workspace):
                 self._arm_tune(tune, source)
 
-    def _queued(self, roots: Iterable[str], also: str = "") -> tuple[str, list[Any]]:
+    def _queued(self, roots: Sequence[str], also: str = "") -> tuple[str, list[Any]]:
         """Rows of these roots that may go now, the longest waiting first; what cannot go must not stand in their way."""
-        watched = [root for root in roots if root in self.ctx.watches]
-        marks = ",".join("?" * len(watched))
-        here = f"(SELECT root FROM sources WHERE id = source_id) IN ({marks})"
-        due = f"state = 'queued' AND next_at <= ? AND {here}{also} ORDER BY next_at, id LIMIT ?"
-        return due, [self.ctx.now, *watched]
+        here = f"(SELECT root FROM sources WHERE id = source_id) IN ({','.join('?' * len(roots))})"
+        order = f"state = 'queued' AND next_at <= ? AND {here}{also} ORDER BY next_at, id LIMIT ?"
+        return order, [self.ctx.now, *roots]
 
     def _use(self, tune: Tune) -> None:
         """`id` in tune.toml: an existing tune is only looked at."""
@@ -131,7 +133,7 @@ class Sending:
         self.spending.wake(free)
         if not self._sought():
             return
-        queued, values = self._queued(self.room.roots())
+        queued, values = self._queued(self.adopting.open(self.room.roots()), " AND NOT unread")
         for prompt in self.ctx.journal.prompts(queued, [*values, free + self.spending.spare]):
             if self.ctx.free(work.Lane.REQUESTS) <= (limit > 1):
                 return
@@ -149,10 +151,10 @@ class Sending:
         """Look in the account for what may be there already, before anything is sent, so that what is new after all is
         counted for `hold_above` together; true when all was looked for.
         """
-        roots = [root for root in self.ctx.walked if root in self.ctx.watches]
+        roots = self.adopting.open(self.ctx.walked)
         old = f"(SELECT root FROM sources WHERE id = source_id AND adoptable > 0) IN ({','.join('?' * len(roots))})"
         rows = self.ctx.journal.prompts(
-            f"state = 'queued' AND sought = 0 AND armed_at IS NULL AND {old} LIMIT ?",
+            f"state = 'queued' AND sought = 0 AND NOT unread AND armed_at IS NULL AND {old} LIMIT ?",
             [*roots, _SOUGHT_AT_ONCE],
         )
         for prompt in rows:

@@ -223,7 +223,7 @@ class Service:
             return 0
         journal = engine.ctx.journal
         failed = journal.rows(FAILED_TUNES) or journal.rows(FAILED_PROMPTS)
-        resting = engine.sending.room.lacking or gates.BALANCE in closed
+        resting = engine.sending.room.lacking or engine.adopting.resting() or gates.BALANCE in closed
         return 1 if failed or resting or not Loop(engine).idle else 0
 
 

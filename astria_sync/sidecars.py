@@ -1,4 +1,4 @@
-"""The records beside the pictures, read: whoever loses the state still has them (fetching.py writes them).
+"""The records beside the pictures, read: whoever loses the state still has them (provenance.py says what stands in them).
 
 They lie where anybody may write: what is not exactly ours is left alone, and nothing in one leads anywhere. Folders are those
 of the walk, never those that a record names; of the pictures only plain names beside it are believed.

@@ -186,8 +186,8 @@ def problems(meta: Mapping[str, Any], around: Circumstances) -> list[dict[str, s
     found = [{"kind": name, "text": text} for name, text in around.gates.items()]
     for key, value in sorted(meta.items()):
         what, _, where = key.partition(":")
-        if what in {"root", "output", "backup"}:
-            found.append({"kind": what, "text": str(value)})
+        if what in {"root", "output", "records", "backup"}:
+            found.append({"kind": "output" if what == "records" else what, "text": str(value)})
         elif what == "unreadable":
             found += [
                 {"kind": "unreadable", "text": f"{where}/{path} cannot be used ({why})."}

@@ -351,7 +351,7 @@ class Studio:
                 for image in images:
                     assert image.state == "saved"
                     bytes_there = (folder / image.file).read_bytes()
-                    assert bytes_there == self.sim.picture_bytes(image.url), image.file
+                    assert bytes_there == self.sim.picture_bytes(image.url or image.identity), image.file
                     expected.add(folder / image.file)
                     count += 1
                 expected.add(folder / f"{row.stem}-{row.remote_id}.json")

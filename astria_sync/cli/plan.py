@@ -27,7 +27,9 @@ _TITLES = {
     "waiting": "WOULD WAIT",
     "held": "WOULD BE HELD BACK",
     "failed": "CANNOT BE SENT",
+    "recorded": "ALREADY MADE, AS A RECORD BESIDE ITS PICTURES TELLS",
 }
+_SENT_NEVER = {"failed", "recorded"}
 _LONGEST = 100  # letters of one field
 
 
@@ -70,13 +72,20 @@ def _as_json(planned: Sequence["Planned"]) -> dict[str, Any]:
             "estimate_usd": one.estimate_usd,
         }
         for one in planned
+        if one.state != "recorded"
     ]
-    return {"version": 1, "requests": requests, "estimate_usd": known, "unpriced": unknown}
+    recorded = [
+        {"path": one.path, "root": one.root, "reason": one.reason}
+        for one in planned
+        if one.state == "recorded"
+    ]
+    answer = {"version": 1, "requests": requests, "recorded": recorded}
+    return {**answer, "estimate_usd": known, "unpriced": unknown}
 
 
 def _prices(planned: Sequence["Planned"]) -> tuple[float, int]:
     """What is to be paid as far as known, and for how many requests it is not."""
-    going = [one.estimate_usd for one in planned if one.state != "failed"]
+    going = [one.estimate_usd for one in planned if one.state not in _SENT_NEVER]
     return round(sum(price for price in going if price is not None), 5), going.count(None)
 
 
@@ -88,7 +97,7 @@ def _for_people(planned: Sequence["Planned"], *, verbose: bool) -> None:
             for one in group:
                 _one(one, verbose=verbose)
             show()
-    going = [one for one in planned if one.state != "failed"]
+    going = [one for one in planned if one.state not in _SENT_NEVER]
     if not going:
         show("Nothing would be sent.")
         return
@@ -105,7 +114,7 @@ def _one(one: "Planned", *, verbose: bool) -> None:
     show(f"  {visible(path)}{'/' if one.kind == 'tune' else ''}")
     if one.reason:
         show(f"      {visible(' '.join(one.reason.split()))}")
-    if one.state == "failed":
+    if one.state in _SENT_NEVER:
         return
     price = _UNPRICED if one.estimate_usd is None else f"about {dollars(one.estimate_usd)}"
     files = f", {count(len(one.uploads), 'file')}" if one.uploads else ""

@@ -105,6 +105,7 @@ PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
     (_P.SETTLING, _E.WAITS): _P.WAITING,
     (_P.SETTLING, _E.HELD): _P.HELD,
     (_P.SETTLING, _E.INVALID): _P.FAILED,
+    (_P.SETTLING, _E.BOUND): _P.GENERATING,  # adopted, by a record beside its pictures; like the two below
     (_P.WAITING, _E.WAITS): _P.WAITING,
     (_P.WAITING, _E.SETTLED): _P.QUEUED,
     (_P.WAITING, _E.INVALID): _P.FAILED,
@@ -112,12 +113,13 @@ PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
     (_P.HELD, _E.APPROVED): _P.WAITING,
     (_P.HELD, _E.SETTLED): _P.QUEUED,  # the day's limit has room for it again
     (_P.HELD, _E.INVALID): _P.FAILED,
+    (_P.HELD, _E.BOUND): _P.GENERATING,
     (_P.QUEUED, _E.SETTLED): _P.QUEUED,
     (_P.QUEUED, _E.WAITS): _P.WAITING,
     (_P.QUEUED, _E.HELD): _P.HELD,
     (_P.QUEUED, _E.INVALID): _P.FAILED,
     (_P.QUEUED, _E.ARMED): _P.SUBMITTING,
-    (_P.QUEUED, _E.BOUND): _P.GENERATING,  # adopted
+    (_P.QUEUED, _E.BOUND): _P.GENERATING,  # adopted, from Astria's lists too
     (_P.SUBMITTING, _E.NOT_SENT): _P.QUEUED,
     (_P.SUBMITTING, _E.LOST): _P.UNSURE,
     (_P.SUBMITTING, _E.BOUND): _P.GENERATING,

@@ -138,6 +138,9 @@ class Prompt:
     needs_mc: int | None
     past_limit: bool
     spare_of: int | None = None  # the row that asked once and got this one too
+    unread: int = (
+        0  # 1: to be looked for among the records beside the pictures, 2: once its folder is read; 0: done
+    )
 
 
 def kind_of(row: Tune | Prompt) -> str:

@@ -84,3 +84,34 @@ def test_prices_add_up_as_far_as_they_are_known(capsys, prices, words):
     shown = capsys.readouterr().out
     assert words in shown
     assert "…" in shown
+
+
+def test_what_was_made_long_ago_would_not_be_sent(desk, account):
+    """With a state that is lost, the records beside the pictures are shown, and only the rest as requests."""
+    desk.configure()
+    desk.picture("jane/a.jpg")
+    (desk.inbox / "jane/hike.prompt").write_text("hiking")
+    assert desk("run", "--once", **account).exit_code == 0
+    desk.state.unlink()
+    (desk.inbox / "new.prompt").write_text("something new")
+    shown = desk("plan").stdout
+    sent, _, made = shown.partition("ALREADY MADE")
+    assert "new.prompt" in sent
+    assert "only if Astria does not know tune" in sent
+    assert "hike.prompt" not in sent
+    assert "jane/hike.prompt" in made
+    assert "1 tune and 1 prompt" in made
+    found = json.loads(desk("plan", "--json").stdout)
+    assert [one["path"] for one in found["requests"]] == ["jane", "new.prompt"]
+    assert [one["path"] for one in found["recorded"]] == ["jane/hike.prompt"]
+    assert not desk.state.exists()
+
+
+def test_nothing_is_planned_beside_an_output_that_cannot_be_read(desk):
+    """What may have been paid for waits, and it is said why."""
+    desk.configure()
+    (desk.inbox / "p.prompt").write_text("words")
+    (desk.home / "out").symlink_to("out")
+    shown = desk("plan").stdout
+    assert "WOULD WAIT (1)" in shown
+    assert "may be recorded there" in " ".join(shown.split())

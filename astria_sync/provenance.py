@@ -1,0 +1,72 @@
+"""What stands in a sidecar: everything needed to know where pictures came from and to make them again (docs/guide.md)."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import astria_sync
+from astria_sync.core.expiry import tunes_of
+from astria_sync.core.model import Image, Prompt
+from astria_sync.journal import Journal
+
+
+def describe(journal: Journal, prompt: Prompt, images: list[Image]) -> dict[str, Any]:
+    """Everything needed to know where the pictures came from and to make them again (docs/guide.md, "Sidecars")."""
+    source = journal.source(prompt.source_id)
+    return {
+        "version": 1,
+        "made_by": f"astria-sync {astria_sync.__version__}",
+        "id": prompt.remote_id,
+        "page": prompt.url,
+        "duplicate_of": journal.value("SELECT remote_id FROM prompts WHERE id = ?", [prompt.spare_of]),
+        "source": {
+            "root": source.root,
+            "path": source.path,
+            "sha256": prompt.script,
+            "text": journal.value("SELECT text FROM texts WHERE hash = ?", [prompt.script]) or "",
+            "variant": dict(prompt.variant),
+            "run": prompt.run,
+            "fingerprint": prompt.fingerprint,
+        },
+        "text": prompt.text,
+        "tune_id": prompt.target,
+        "model": prompt.model or None,
+        "workspace_id": prompt.workspace or None,
+        "seed": prompt.seed,
+        "parameters": {**prompt.params},
+        "files": [{"parameter": name, "path": path} for name, path in prompt.files],
+        "tunes": _tunes(journal, prompt, source.root),
+        "cost_mc": prompt.cost_mc,
+        "cost_usd": prompt.cost_mc / 100_000,
+        "sent_at": _iso(prompt.armed_at),
+        "accepted_at": _iso(prompt.bound_at),
+        "finished_at": _iso(prompt.pictured_at),
+        "saved_at": _iso(max((image.saved_at or 0 for image in images), default=None)),
+        "answer": dict(prompt.answer),
+        "images": [
+            {
+                "n": image.n,
+                "file": image.file,
+                "size": image.size,
+                "sha256": image.sha256,
+                "url": image.identity,
+            }
+            for image in images
+        ],
+    }
+
+
+def _tunes(journal: Journal, prompt: Prompt, root: str) -> list[dict[str, Any]]:
+    """The image folders of this root whose tunes it used, so that one that Astria has deleted is not bought again."""
+    rows = journal.rows(
+        "SELECT t.remote_id AS id, s.path AS folder, t.content FROM tunes t JOIN sources s ON s.id = t.source_id "
+        "WHERE s.root = ? AND t.remote_id IN (SELECT value FROM json_each(?)) ORDER BY t.remote_id",
+        [root, json.dumps(list(tunes_of(prompt.text, prompt.target)))],
+    )
+    return [dict(row) for row in rows]
+
+
+def _iso(seconds: float | None) -> str | None:
+    return (
+        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    )
