@@ -69,9 +69,8 @@ class Recorded:
         wish: dict[str, Any] = {"current": False, "script": source.sha256, "variant": source.variant}
         if same:  # of the same script, or `rerun` would not know them for one
             wish = {name: getattr(same[0], name) for name in ("current", "script", "variant", "request")}
-            twins = [row for row in same if row.seed == found.seed and row.run == source.run]
-            if twins and found.seed is not None:  # Astria made it twice, and the state knew
-                wish |= {"current": False, "spare_of": twins[0].id, "run": source.run}
+            if main := [row for row in same if found.duplicate_of and row.remote_id == found.duplicate_of]:
+                wish |= {"current": False, "spare_of": main[0].id, "run": main[0].run}
         elif (text := found.script) is not None:
             journal.keep_text(source.sha256, text)
         row_id = journal.add(

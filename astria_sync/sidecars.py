@@ -84,6 +84,7 @@ class Sidecar(msgspec.Struct, frozen=True):
     tune_id: _Id | None = None
     model: str | None = None
     workspace_id: str | None = None
+    duplicate_of: _Id | None = None
     seed: _Count | None = None
     parameters: dict[str, Any] = {}
     files: list[_File] = []
@@ -270,6 +271,7 @@ def _record(found: Sidecar, folder: str, name: str) -> Record:
         subject=_subject(found),
         folder=folder or ".",
         name=name,
+        duplicate_of=found.duplicate_of,
     )
 
 

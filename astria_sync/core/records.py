@@ -26,6 +26,7 @@ class Record:
     )  # hash of the pictures of the folder that the file lay in; "" not told, None: no image folder
     folder: str  # relative to the output
     name: str
+    duplicate_of: int | None = None  # the prompt that the order has, if Astria made this one besides
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +64,7 @@ class Shelf:
         for record in sorted(records, key=lambda one: (not _at_home(one), one.folder, one.name)):
             self._by_id.setdefault(record.id, record)
         self._keyed: dict[_Key, list[Record]] = {}
-        for record in sorted(self._by_id.values(), key=lambda one: (one.run, one.id)):
+        for record in sorted(self._by_id.values(), key=lambda one: (bool(one.duplicate_of), one.run, one.id)):
             for key in _keys(record.fingerprint, record.path, record.subject):
                 self._keyed.setdefault(key, []).append(record)
         self._wishes = Counter(record.fingerprint for record in self._by_id.values())

@@ -138,6 +138,13 @@ def test_what_is_left_follows_its_file():
     assert [(one.id, place) for one, place in shelf.left()] == [(2, (IN, "b.prompt")), (3, (IN, "c.prompt"))]
 
 
+def test_what_was_made_besides_comes_last():
+    """The order's own prompt is its record, also if the one that Astria made besides has a lower id."""
+    records = [record(1, duplicate_of=2), record(2)]
+    assert taken(records, wanted()) == [2]
+    assert taken(records[:1], wanted()) == [1]
+
+
 def test_by_id():
     """What is still under way is known by its id."""
     shelf = Shelf([record(1), record(2, fingerprint="e" * 64)])

@@ -252,6 +252,41 @@ def test_former_generations_come_back(filled):
         assert filled.prompts("look.prompt")[-1].run == run
 
 
+@pytest.mark.parametrize("forgotten", [True, False], ids=["forgotten", "listed"])
+def test_what_astria_made_twice(studio, forgotten):
+    """Both are known again, the one as made besides the other: told as before, and no wish of its own."""
+    studio.prompt("p.prompt", "words")
+    studio.crash(work.CreatePrompt, sent=True)
+    row = studio.only("p.prompt")
+    fields = {"prompt[text]": row.text, "prompt[seed]": str(row.seed)}
+    studio.outside(f"/tunes/{row.target}/prompts", fields)
+    studio.run_once()
+    before = [(row.remote_id, row.spare_of is None, row.run, row.current) for row in studio.prompts()]
+    assert len(before) == 2
+    told = report.snapshot(studio.state, now=0.0, daemon={"running": False})["problems"]
+    if forgotten:
+        forget(studio)
+    lose(studio)
+    studio.run_once()
+    assert studio.made() == (0, 2)
+    assert [(row.remote_id, row.spare_of is None, row.run, row.current) for row in studio.prompts()] == before
+    assert report.snapshot(studio.state, now=0.0, daemon={"running": False})["problems"] == told
+    assert studio.check_pictures() == 2
+
+
+def test_what_astria_shows_later_of_a_recorded_order(filled):
+    """The same words with its seed turn up in a list: Astria made it twice, and that is told."""
+    lose(filled)
+    filled.run_once()
+    row = filled.only("look.prompt")
+    fields = {"prompt[text]": row.text, "prompt[seed]": str(row.seed)}
+    second = filled.outside(f"/tunes/{row.target}/prompts", fields)["id"]
+    filled.prompt("new.prompt", "new words")
+    filled.run_once()
+    told = report.snapshot(filled.state, now=0.0, daemon={"running": False})["problems"]
+    assert [(one["kind"], one["id"], one["besides"]) for one in told] == [("duplicate", second, row.remote_id)]
+
+
 def test_hold_above_does_not_hold_what_is_recorded(studio):
     """An archive that was ordered long ago is no crowd of new prompts."""
     for n in range(6):
