@@ -63,8 +63,6 @@ _SAME_PROMPT: Final = (
 # Rows that have these objects, or have asked for their like: a few steps in an index for each object, and nothing else.
 _KNOWN: Final = """
     SELECT remote_id, state, NULL AS key FROM {table} WHERE remote_id IN (SELECT value FROM json_each(?1))
-    UNION ALL SELECT remote_id, 'given up', NULL FROM given_up
-    WHERE remote_id IN (SELECT value FROM json_each(?1)) AND kind = ?3
     UNION ALL SELECT NULL, NULL, value FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM {table} WHERE {asked} = value)
     OR EXISTS (SELECT 1 FROM given_up WHERE key = value AND kind = ?3)"""
 _BLANKS: Final = "replace(replace(replace(replace(text, ' ', ''), char(9), ''), char(10), ''), char(13), '')"

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from astria_sync.adopting import Adopting
-from astria_sync.auditing import Auditing
 from astria_sync.commands import Commands
 from astria_sync.context import Context
 from astria_sync.core import gates, work
@@ -70,14 +69,10 @@ class Engine:
             ctx=ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching, doors=self.doors
         )
         self.spending = Spending(ctx=ctx)
-        self.auditing = Auditing(ctx=ctx, binding=self.following.binding)
         self.reconciling = Reconciling(
-            ctx=ctx,
-            doors=self.doors,
-            following=self.following,
-            auditing=self.auditing,
-            before=self.adopting.before,
+            ctx=ctx, doors=self.doors, following=self.following, before=self.adopting.before
         )
+        self.auditing = self.reconciling.auditing
         self.sending = Sending(
             ctx=ctx,
             tuning=self.tuning,

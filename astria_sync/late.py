@@ -62,7 +62,6 @@ def give_up(journal: Journal, row: Row, wall: float) -> None:
         source_id=row.source_id,
         workspace=row.workspace,
         key=key_of(row),
-        remote_id=row.remote_id,
         columns=json.dumps(dataclasses.asdict(row)),
         at=wall,
     )

@@ -29,12 +29,16 @@ class Reconciling:
     ctx: Context
     doors: Doors
     following: Following
-    auditing: Auditing
     before: Before
+    auditing: Auditing = field(init=False)
     _listed: dict[tuple[str, str], float] = field(default_factory=dict, init=False)
     _account: dict[tuple[str, str], list[Any]] = field(default_factory=dict, init=False)  # to adopt from
     _searched: dict[tuple[str, str], int] = field(default_factory=dict, init=False)  # how far back it reaches
     _to_adopt: dict[str, int] = field(default_factory=dict, init=False)  # as of this step
+
+    def __post_init__(self) -> None:
+        """Auditing is a part of reconciling, for whoever else has a list."""
+        self.auditing = Auditing(ctx=self.ctx, binding=self.following.binding)
 
     def know_server(self) -> None:
         """Ids seen at another server say nothing of this one's."""

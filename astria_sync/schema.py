@@ -225,12 +225,10 @@ CREATE TABLE given_up (                     -- orders that Astria may have carri
     source_id INTEGER NOT NULL REFERENCES sources (id) ON DELETE CASCADE,
     workspace TEXT NOT NULL,
     key TEXT,                               -- what it is looked up by: a prompt's seed and words, a tune's title
-    remote_id INTEGER,                      -- the object that it is known to have become
     columns TEXT NOT NULL,                  -- its row as it was, JSON
     at REAL NOT NULL
 );
 CREATE INDEX given_up_key ON given_up (key);
-CREATE INDEX given_up_remote ON given_up (remote_id);
 CREATE INDEX given_up_source ON given_up (source_id);
 
 CREATE TABLE rereads (                      -- lists that are to be read once more, for what appears late

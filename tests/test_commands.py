@@ -445,7 +445,8 @@ def test_what_was_made_besides_is_no_order(journal, do):
     """A spare that failed is not sent on `retry`, and its version is not what `rerun` makes once more."""
     first = prompt(journal, "a.prompt", "failed", fingerprint="old", script="old", current=False)
     prompt(journal, "a.prompt", "done", fingerprint="new", script="new")
-    prompt(journal, "a.prompt", "failed", fingerprint="old", script="old", current=False, spare_of=first.id)
+    spare = {"spare_of": first.id, "remote_id": 9}
+    prompt(journal, "a.prompt", "failed", fingerprint="old", script="old", current=False, **spare)
     assert do("retry", "a.prompt")["count"] == 1
     assert do("rerun", "a.prompt")["count"] == 1
     rows = [(row.script, row.state, row.run) for row in journal.prompts("1 ORDER BY id")]
@@ -454,14 +455,14 @@ def test_what_was_made_besides_is_no_order(journal, do):
 
 @pytest.mark.parametrize("armed_at", [2.0, None])
 def test_what_was_sent_is_remembered_when_it_is_tried_anew(journal, do, armed_at):
-    """`retry` forgets the seed of what failed; an attempt that turns up late is recognised by it all the same."""
+    """`retry` forgets the seed of what was refused; an attempt that turns up late is recognised by it all the same."""
     sent = {"armed_at": armed_at, "seed": 7, "text": "a b", "watermark": 3, "lost": True}
     prompt(journal, "a.prompt", "failed", **sent)
     tune = {key: value for key, value in sent.items() if key not in {"seed", "text"}}
     folder(journal, "jane", "failed", params={"title": "jane"}, **tune)
     assert do("retry")["count"] == 2
-    kept = [tuple(row) for row in journal.rows("SELECT kind, key, remote_id FROM given_up ORDER BY id")]
-    assert sorted(kept) == ([("prompt", "7 ab", None), ("tune", "jane", None)] if armed_at else [])
+    kept = [tuple(row) for row in journal.rows("SELECT kind, key FROM given_up ORDER BY id")]
+    assert sorted(kept) == ([("prompt", "7 ab"), ("tune", "jane")] if armed_at else [])
     assert {row.lost for row in (*journal.prompts(), *journal.tunes())} == {False}
 
 
