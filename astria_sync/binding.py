@@ -60,7 +60,7 @@ class Binding:
             reason="",
             error="",
             remote_id=remote.id,
-            bound_at=self.ctx.wall,
+            bound_at=tune.bound_at or self.ctx.wall,
             armed_at=tune.armed_at or self.ctx.wall,
             title=remote.title if own else tune.title,
             class_noun=remote.name or "" if own else tune.class_noun,
@@ -84,7 +84,7 @@ class Binding:
             reason="",
             error="",
             remote_id=remote.id,
-            bound_at=self.ctx.wall,
+            bound_at=prompt.bound_at or self.ctx.wall,
             armed_at=prompt.armed_at or self.ctx.wall,
         )
         self.progress(moved, remote)

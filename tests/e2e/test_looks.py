@@ -5,6 +5,7 @@ import pytest
 from astria_sync.binding import Binding
 from astria_sync.core import work
 from astria_sync.core.retry import Answer
+from astria_sync.core.wire import read_prompt
 from astria_sync.simulator import Fault
 from astria_sync.tasks import Tasks
 
@@ -61,6 +62,19 @@ def test_a_list_that_broke_off(unsure):
     """Neither one that ended with an error nor one that ended without counts."""
     assert unsure(head=9, whole=False) == (0, True)
     assert unsure(head=9, failure=Answer(status=500, body=None)) == (0, True)
+
+
+def test_what_may_be_the_answer_to_another(unsure):
+    """Two orders of the same words and seed, one of them being sent: what a list shows may be either's, so the look is not clean;
+    it is as soon as the other one's answer has named it.
+    """
+    journal, shown = unsure.daemon.journal, (read_prompt({"id": 9, "text": "", "seed": 1}),)
+    other = {"source_id": 1, "state": "submitting", "watermark": 3, "seed": 1}
+    journal.add("prompts", **other, created_at=1.0, updated_at=1.0)
+    assert unsure(head=9, objects=shown) == (0, True)
+    journal.change("prompts", 2, state="generating", remote_id=9)
+    journal.change("prompts", 1, next_at=unsure.now)
+    assert unsure(head=9, objects=shown) == (1, True)
 
 
 def test_a_look_that_was_asked_for_too_early(unsure):
