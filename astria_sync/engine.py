@@ -5,7 +5,6 @@ A step is one transaction; the work it decided on goes to the pool after the com
 
 import logging
 import queue
-import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,6 +28,7 @@ from astria_sync.room import Room
 from astria_sync.sending import Sending
 from astria_sync.spending import Spending
 from astria_sync.subjects import Subjects
+from astria_sync.trouble import concerns_the_state
 from astria_sync.tuning import Tuning
 from astria_sync.upkeep import Upkeep
 from astria_sync.workers import Pool
@@ -86,7 +86,11 @@ class Engine:
         )
         self.notes = Notes(ctx=ctx)
         self.upkeep = Upkeep(ctx=ctx)
-        self._outcomes: Mapping[type, Callable[[Outcome], None]] = {
+        self._outcomes = self._takers()
+
+    def _takers(self) -> Mapping[type, Callable[[Outcome], None]]:
+        """Work → who takes what came of it."""
+        return {
             work.Walk: self._walked,
             work.ReadFolder: self._folder_read,
             work.CreateTune: lambda one: self.sending.answered(one.work, self._result(one)),
@@ -166,7 +170,7 @@ class Engine:
             with self.ctx.journal.transaction():
                 self._take(message)
         except Exception as error:
-            if self.strict or _concerns_the_state(error):
+            if self.strict or concerns_the_state(error):
                 raise
             del self._replies[replies:]
             for piece in self.ctx.outbox[pieces:]:
@@ -285,11 +289,6 @@ class Engine:
         if self.ctx.journal.get("gate:balance") is None:
             self.ctx.gates.open(gates.BALANCE)
         self.prompting.look_again(waiting=True)
-
-
-def _concerns_the_state(error: Exception) -> bool:
-    """Whether the state itself cannot be written or read; other errors of SQLite are defects like any."""
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
 def _described(message: Any) -> str:

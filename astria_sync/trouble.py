@@ -37,6 +37,11 @@ def is_passing(error: Exception) -> bool:
     )
 
 
+def concerns_the_state(error: Exception) -> bool:
+    """Whether the state itself cannot be written or read; other errors of SQLite are defects like any."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+
+
 def _code(error: BaseException) -> int:
     """SQLite's primary result code, 0 where Python's binding raised the error by itself."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

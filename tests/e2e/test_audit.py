@@ -1,5 +1,6 @@
 """What Astria made twice, or late, or although it said no, is bound, fetched and told; and nothing else is."""
 
+import shutil
 from contextlib import suppress
 
 import pytest
@@ -287,12 +288,18 @@ def test_what_failed_and_was_made_anew_stays_ours(make_studio):
 # A new state
 
 
+def _lose(studio):
+    """The state and the pictures with their records are gone: what there was, only the account knows."""
+    studio.state.unlink()
+    shutil.rmtree(studio.output)
+
+
 def test_adopting_one_order_that_was_made_twice(studio):
     """One random seed twice in the account is one order: both are taken over, and it is told."""
     studio.prompt("p.prompt", "words")
     studio.run_once()
     second = again(studio, studio.only("p.prompt"))
-    studio.state.unlink()
+    _lose(studio)
     studio.run_once()
     assert told(studio) == {second: studio.created().id}
     assert studio.check_pictures() == 2
@@ -305,7 +312,7 @@ def test_adopting_beside_others_of_the_same_words(studio, front):
     studio.prompt("p.prompt", "words", front)
     studio.run_once()
     again(studio, studio.only("p.prompt"), **({} if front else {"seed": 5}))
-    studio.state.unlink()
+    _lose(studio)
     studio.run_once()
     look(studio)
     assert problems(studio) == []

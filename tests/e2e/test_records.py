@@ -284,7 +284,9 @@ def test_what_astria_shows_later_of_a_recorded_order(filled):
     filled.prompt("new.prompt", "new words")
     filled.run_once()
     told = report.snapshot(filled.state, now=0.0, daemon={"running": False})["problems"]
-    assert [(one["kind"], one["id"], one["besides"]) for one in told] == [("duplicate", second, row.remote_id)]
+    assert [(one["kind"], one["id"], one["besides"]) for one in told] == [
+        ("duplicate", second, row.remote_id)
+    ]
 
 
 def test_hold_above_does_not_hold_what_is_recorded(studio):
