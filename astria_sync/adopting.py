@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from astria_sync import sidecars
 from astria_sync.before import Before
 from astria_sync.context import Context
 from astria_sync.core import work
@@ -24,6 +25,7 @@ log = logging.getLogger("astria_sync")
 
 _EXAMINED: Final = 1000  # rows in one step
 _AT_ONCE: Final = 64  # records that are read whole at a time
+_FRESH: Final = 5.0  # seconds that an output is taken for the one that was read
 _LONGEST: Final = 60.0  # seconds between looks whether an output can be read again
 _WAITING: Final = (
     "SELECT p.id FROM prompts p INDEXED BY prompts_unread JOIN sources s ON s.id = p.source_id "
@@ -53,6 +55,8 @@ class _Output:
     roots: list[str]
     tried: bool = False  # in this run
     been: bool = False  # all of it was read in this run
+    place: tuple[int, int] | None = None  # what was read, None: nothing was there
+    check_at: float = 0.0
     failures: int = 0
     again_at: float = 0.0
     found: Matching | None = None
@@ -130,6 +134,8 @@ class Adopting:
         self.restless = False
         self._decide()
         for output in self._outputs.values():
+            if output.been and self._is_another(output):
+                self._read_anew(output)
             if output.reading or ("sidecars", output.path) in self.ctx.under_way:
                 continue
             if output.found is not None and not output.matches:
@@ -158,6 +164,24 @@ class Adopting:
             return self.ctx.now >= output.again_at
         self._tell(output, "")
         return not output.tried and self.intake.idle
+
+    def _is_another(self, output: _Output) -> bool:
+        """Whether something else lies there than what was read: its disk was mounted, or taken out, or it was made since."""
+        if output.place is not None and self.ctx.now < output.check_at:
+            return False
+        output.check_at = self.ctx.now + _FRESH
+        return sidecars.place_of(output.path) != output.place
+
+    def _read_anew(self, output: _Output) -> None:
+        """What was not found before may be recorded there."""
+        output.forget()
+        output.been = output.tried = False
+        unsent = "armed_at IS NULL AND remote_id IS NULL AND fingerprint != '' AND state IN ('waiting', 'held', 'queued')"
+        old = "source_id IN (SELECT id FROM sources WHERE adoptable > 0 AND root IN (SELECT value FROM json_each(?)))"
+        for row in self.ctx.journal.rows(
+            f"SELECT id FROM prompts WHERE {unsent} AND {old}", [json.dumps(output.roots)]
+        ):
+            self.ctx.journal.change("prompts", row["id"], unread=UNREAD)
 
     def _has_old(self, root: str, *, tunes: bool = True) -> bool:
         """Whether there are orders of a root that may be sent and that records may be of."""
@@ -193,7 +217,7 @@ class Adopting:
         if result is None or result.problem:
             self._failed(output, result.problem if result else f"{output.path} cannot be read ({failure})")
             return
-        output.been, output.failures, output.again_at = True, 0, 0.0
+        output.been, output.place, output.failures, output.again_at = True, result.place, 0, 0.0
         self._tell(output, "")
         self.before.learn(result.tunes, output.roots)
         output.found = Matching(

@@ -1,4 +1,4 @@
-"""The records beside the pictures, read: whoever loses the state still has them (provenance.py says what stands in them).
+"""The records beside the pictures (provenance.py), read: whoever loses the state still has them.
 
 They lie where anybody may write: what is not exactly ours is left alone, and nothing in one leads anywhere. Folders are those
 of the walk, never those that a record names; of the pictures only plain names beside it are believed.
@@ -124,7 +124,7 @@ def find(piece: FindSidecars) -> Sidecars:
     records: list[Record] = []
     tunes: dict[tuple[str, str], FormerTune] = {}
     strange = 0
-    top = os.path.realpath(piece.output)
+    top, place = os.path.realpath(piece.output), place_of(piece.output)
     skipped = {os.path.realpath(other) for other in piece.others}
     try:
         for folder, name in _names(top, skipped, piece.known):
@@ -136,18 +136,25 @@ def find(piece: FindSidecars) -> Sidecars:
                 continue
             records.append(_record(found, folder, name))
             for tune in found.tunes or ():
-                place = (found.source.root, tune.folder)
-                if place not in tunes or tunes[place].id < tune.id:
-                    tunes[place] = FormerTune(
-                        id=tune.id, root=place[0], folder=tune.folder, content=tune.content
-                    )
+                at = (found.source.root, tune.folder)
+                if at not in tunes or tunes[at].id < tune.id:
+                    tunes[at] = FormerTune(id=tune.id, root=at[0], folder=at[1], content=tune.content)
     except OSError as error:
         if error.filename == top and error.errno == errno.ENOENT:
             return Sidecars()  # nothing was ever saved there
         return Sidecars(problem=f"{error.filename or top} cannot be read ({error.strerror})")
     if strange:
         log.info("%d files in %s are named like records and are none; they are left alone.", strange, top)
-    return Sidecars(records=tuple(records), tunes=tuple(tunes.values()))
+    return Sidecars(records=tuple(records), tunes=tuple(tunes.values()), place=place)
+
+
+def place_of(output: str) -> tuple[int, int] | None:
+    """What lies there: another disk, or a folder made anew, is another."""
+    try:
+        info = os.stat(output)
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
 
 
 def read(piece: ReadSidecars) -> SidecarsRead:

@@ -161,7 +161,7 @@ def test_links_and_strange_files(out, tmp_path):
     (out / "p-5.json").symlink_to(away)
     os.mkfifo(out / "q-6.json")
     (out / "r-7.json").mkdir()
-    assert find(out) == work.Sidecars()
+    assert find(out) == work.Sidecars(place=sidecars.place_of(str(out)))
 
 
 def test_the_output_itself_may_be_a_link(out, tmp_path):

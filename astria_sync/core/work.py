@@ -236,6 +236,7 @@ class Sidecars:
 
     records: tuple[Record, ...] = ()
     tunes: tuple[FormerTune, ...] = ()
+    place: tuple[int, int] | None = None  # device and inode of what was read; None: nothing is there
     problem: str = ""
 
 

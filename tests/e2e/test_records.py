@@ -433,6 +433,28 @@ def test_an_output_that_cannot_be_read(filled, monkeypatch):
     assert len(checked(filled)) == 6
 
 
+@pytest.mark.parametrize("mounted", [True, False], ids=["an empty folder", "nothing"])
+def test_an_output_that_comes_later(filled, mounted):
+    """Its disk was not mounted when the state was lost: it is read before anything more is sent."""
+    forget(filled)
+    lose(filled)
+    away = filled.output.rename(filled.home / "away")
+    if mounted:
+        filled.output.mkdir()
+    with filled.daemon() as daemon:
+        daemon.command("pause")
+        assert daemon.run(20)
+        assert "done" not in {row.state for row in filled.prompts()}
+        if mounted:
+            filled.output.rmdir()
+        away.rename(filled.output)
+        daemon.engine.adopting._outputs[str(filled.output)].check_at = 0.0  # the five seconds are over
+        daemon.command("resume")
+        assert daemon.run(20)
+    assert filled.made() == (1, 4)
+    assert checked(filled) == ["ok"] * 5
+
+
 def test_nobody_waits_for_an_output_that_nobody_asks_for(filled, monkeypatch):
     """A state that knows its files goes on, whatever lies in the output that it may not read."""
     monkeypatch.setattr(
