@@ -136,7 +136,8 @@ class Adopting:
         for output in self._outputs.values():
             if output.been and self._is_another(output):
                 self._read_anew(output)
-            if output.reading or ("sidecars", output.path) in self.ctx.under_way:
+            # Also what was forgotten may still be under way: the next of its kind would not be started.
+            if any((what, output.path) in self.ctx.under_way for what in ("sidecars", "records")):
                 continue
             if output.found is not None and not output.matches:
                 self._match(output, output.found)
@@ -176,7 +177,9 @@ class Adopting:
         """What was not found before may be recorded there."""
         output.forget()
         output.been = output.tried = False
-        unsent = "armed_at IS NULL AND remote_id IS NULL AND fingerprint != '' AND state IN ('waiting', 'held', 'queued')"
+        unsent = (
+            "remote_id IS NULL AND fingerprint != '' AND state IN ('waiting', 'held', 'queued', 'unsure')"
+        )
         old = "source_id IN (SELECT id FROM sources WHERE adoptable > 0 AND root IN (SELECT value FROM json_each(?)))"
         for row in self.ctx.journal.rows(
             f"SELECT id FROM prompts WHERE {unsent} AND {old}", [json.dumps(output.roots)]

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
@@ -682,3 +683,27 @@ def test_a_file_that_goes_while_it_is_unsure(studio):
     studio.run_once()
     assert studio.made() == (0, 1)
     assert [row.state for row in studio.prompts()] == ["done"]
+
+
+def test_what_is_forgotten_while_it_is_read(filled, monkeypatch):
+    """A defect elsewhere makes everything be looked for again, while records of the first time are still being read."""
+    forget(filled)
+    lose(filled)
+    let, real, calls = threading.Event(), sidecars.read, []
+
+    def read(piece):
+        calls.append(piece)
+        assert let.wait(10)
+        return real(piece)
+
+    monkeypatch.setattr(sidecars, "read", read)
+    with filled.daemon() as daemon:
+        daemon.until(lambda: calls)
+        daemon.engine.adopting.forget()
+        (filled.output / "look").rename(filled.output / "elsewhere")
+        for _ in range(5):  # it is found anew, or may be, before the first records come
+            daemon.turn()
+        let.set()
+        assert daemon.run(20)
+    assert filled.made() == (1, 4)
+    assert checked(filled) == ["ok"] * 5
