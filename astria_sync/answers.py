@@ -51,7 +51,7 @@ def read(status: int, headers: Mapping[str, str], content: bytes, token: Token) 
         status=status,
         body=body,
         text=token.hide(text)[:_TEXT],
-        retry_after=_retry_after(headers.get("Retry-After")),
+        retry_after=_retry_after(headers.get("Retry-After", ""), headers.get("Date", "")),
         date=headers.get("Date", ""),
     )
 
@@ -93,15 +93,16 @@ def _clean(value: Any, token: Token, depth: int) -> Any:
     return value
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, from a number or a date (RFC 9110 §10.2.3); None if it says neither."""
-    if not value:
-        return None
+def _retry_after(value: str, date: str) -> float | None:
+    """Seconds, from a number or a date (RFC 9110 §10.2.3); None if it says neither.
+
+    Both dates are the server's: one against this machine's clock would be wrong by whatever that is.
+    """
     try:
         seconds = float(value)
     except ValueError:
-        at = http_date(value)
+        at, now = http_date(value), http_date(date)
         if at is None:
             return None
-        seconds = at - time.time()
+        seconds = at - (time.time() if now is None else now)
     return None if math.isnan(seconds) else min(max(0.0, seconds), _LONGEST_WAIT)

@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import Final
 
 from astria_sync.disk import make_private_folder
-from astria_sync.lock import runtime_folder
+from astria_sync.rootlocks import meeting_places
 
 _ROOM: Final = 4096  # bytes
 
 
-def _place(state: Path, environ: Mapping[str, str], home: Path) -> Path:
+def _places(state: Path, environ: Mapping[str, str], home: Path) -> list[Path]:
     name = hashlib.blake2b(os.fsencode(os.path.realpath(state)), digest_size=12).hexdigest()
-    return runtime_folder(environ, home) / f"{name}.note"
+    return [place / f"{name}.note" for place in meeting_places(environ, home)]
 
 
 def read(state: Path, environ: Mapping[str, str], home: Path) -> str:
     """What the daemon of this state has to say; "" if that is nothing."""
-    try:
-        return _place(state, environ, home).read_text(errors="replace").strip()
-    except OSError:
-        return ""
+    for place in _places(state, environ, home):  # the daemon's own may have been started without a session
+        with suppress(OSError):
+            return place.read_text(errors="replace").strip()
+    return ""
 
 
 class Bulletin:
@@ -34,7 +34,7 @@ class Bulletin:
 
     def __init__(self, state: Path, environ: Mapping[str, str], home: Path) -> None:
         """Nothing is written yet."""
-        self._path = _place(state, environ, home)
+        self._path = _places(state, environ, home)[0]
 
     def open(self) -> None:
         """Take its room."""

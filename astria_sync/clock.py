@@ -1,7 +1,11 @@
 """Two clocks: `now` for deadlines, which never goes back, and `wall` for what a person reads."""
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+AHEAD: Final = (
+    "clock_ahead"  # in the state's `meta`: seconds that `now` is ahead of `wall`, since that was set
+)
 
 
 class Clock(Protocol):
@@ -38,3 +42,10 @@ class SystemClock:
     def wall(self) -> float:
         """Seconds since the epoch."""
         return time.time()
+
+
+def jumped(
+    wall_before: float, steady_before: float, wall_now: float, steady_now: float, tolerance: float = 5.0
+) -> bool:
+    """Whether the wall clock was set: it went another way than the steady one, by more than clocks are slewed."""
+    return abs((wall_now - wall_before) - (steady_now - steady_before)) > tolerance

@@ -7,8 +7,9 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from astria_sync.clock import Clock
+from astria_sync.clock import AHEAD, Clock, jumped
 from astria_sync.core.gates import AUTH, NETWORK, Gate, Gates
+from astria_sync.core.lately import Lately
 from astria_sync.core.model import OLDER_THAN_RUN, OLDER_THAN_STATE
 from astria_sync.core.retry import backoff
 from astria_sync.core.work import Lane
@@ -18,6 +19,9 @@ from astria_sync.settings import Settings, Watch
 
 log = logging.getLogger("astria_sync")
 
+# Rows of one burst: a file dropped with hundreds of others must not slip out before the others are seen.
+BURST_SECONDS: Final = 600.0
+_SAME_LOOK: Final = 60.0
 _KNOCK: Final = 60.0  # seconds at most between looks whether the network is back or the token was renewed: people wait for it
 
 
@@ -47,10 +51,14 @@ class Context:
     walked: set[str] = field(default_factory=set)  # roots that were seen completely in this run
     stopping: bool = False
     started: float = field(init=False)  # wall clock
+    seen: tuple[float, float] = field(init=False)  # the wall clock and that of deadlines at the last step
+    _lately: Lately = field(init=False)
 
     def __post_init__(self) -> None:
         """Remember when this run began."""
         self.started = self.clock.wall()
+        self.seen = (self.clock.wall(), self.clock.now())
+        self._lately = Lately(BURST_SECONDS)
 
     def age_of(self, changed_at: float) -> int:
         """Whether what was last changed then is older than this state, or than this run."""
@@ -85,7 +93,7 @@ class Context:
             Lane.UPLOADS: limits.uploads,
             Lane.REQUESTS: limits.requests,
             Lane.DOWNLOADS: limits.downloads,
-            Lane.DISK: 2,
+            Lane.DISK: self.busy[Lane.DISK] + 1,  # each root and output has readers of its own (workers.py)
         }
         return max(0, places[lane] - self.busy[lane])
 
@@ -129,15 +137,42 @@ class Context:
             self.event("daemon", None, None, f"{name} closed", reason)
             log.warning("%s", reason)
 
+    @property
+    def one_look(self) -> float:
+        """Seconds within which what goes from one place and what appears at another are of about the same look."""
+        return max(_SAME_LOOK, 2 * self.settings.timing.rescan_seconds)
+
+    def since(self, seconds: float) -> float:
+        """What was written down in the last so many seconds, has no earlier time; a clock that is set changes nothing."""
+        return self._lately.since(seconds, self.wall)
+
+    def look_at_clock(self) -> tuple[float, float]:
+        """First of all in a step; what it returns is for `seen` once the step is committed."""
+        wall, now = self.wall, self.now
+        self._lately.note(now, wall)
+        if jumped(*self.seen, wall, now):
+            self._clock_was_set(wall - self.seen[0] - (now - self.seen[1]))
+        return wall, now
+
     def pass_time(self) -> None:
         """Open the doors that open by themselves."""
         if self.gates.pass_time(self.now):
             self.journal.put("gate:slow", None)
 
+    def _clock_was_set(self, by: float) -> None:
+        """What is under way is as old as it was; and who asks when something is due is told the time that it will be then."""
+        for table in ("tunes", "prompts"):
+            running = "state IN ('training', 'generating')"
+            self.journal.change_all(table, "bound_at = bound_at + ?", running, by)
+        self.journal.put(AHEAD, self.now - self.wall)
+        self.event("daemon", None, None, "clock set", f"by {by:+.0f} s")
+        log.warning("The clock was set by %+.0f seconds; everything is looked at.", by)
+
     def open_gate(self, *names: str) -> None:
         """Open doors that were closed."""
         if NETWORK in names and NETWORK in self.gates.closed:
-            self.journal.hurry_images()
+            # Pictures that could not be fetched without it are not left waiting.
+            self.journal.change_all("images", "next_at = 0", "state = 'wanted'")
         self.gates.open(*names)
         for name in names:
             if self.journal.get(f"gate:{name}") is not None:

@@ -49,8 +49,7 @@ def versions() -> Iterator[Check]:
         yield Check(
             about="versions",
             level=WARNING,
-            text=f"{platform.system()} is not tested; changes of files may be noticed late.",
-            do='set events = "poll" in each [[watch]]',
+            text=f"{platform.system()} is not tested; what changes in folders is noticed by looking at them every so often.",
         )
 
 

@@ -13,6 +13,7 @@ from astria_sync.commands import Commands
 from astria_sync.context import Context
 from astria_sync.core import gates, work
 from astria_sync.core.model import Command, Hint, Look, Outcome, Stop, Tick
+from astria_sync.deadlines import set_right
 from astria_sync.doors import Doors
 from astria_sync.errors import AstriaSyncError
 from astria_sync.fetching import Fetching
@@ -20,7 +21,6 @@ from astria_sync.folders import TuneFiles
 from astria_sync.following import Following
 from astria_sync.intake import Intake
 from astria_sync.judging import Judge
-from astria_sync.late import latest
 from astria_sync.notes import Notes
 from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
@@ -113,12 +113,7 @@ class Engine:
     def start(self) -> None:
         """What a crash left behind, and the first look at everything."""
         with self.ctx.journal.transaction():
-            timing = self.ctx.settings.timing
-            longest = max(timing.retry_max_seconds, timing.reconcile_after_seconds)
-            # The clock may have been set back since they were written.
-            for table in ("tunes", "prompts", "images"):
-                self.ctx.journal.clip_deadlines(table, self.ctx.now + longest)
-            self.ctx.journal.clip_deadlines("rereads", latest(self.ctx))
+            set_right(self.ctx)
             for name in (gates.NETWORK, gates.AUTH, gates.SLOW):
                 self.ctx.open_gate(name)
             if reason := self.ctx.journal.get("gate:balance"):
@@ -132,12 +127,14 @@ class Engine:
         """Take in messages, mostly one, and decide what follows. One transaction, so one fsync, however many they are."""
         try:
             with self.ctx.journal.transaction():
+                clocks = self.ctx.look_at_clock()
                 for message in messages:
                     self._take_apart(message)
                 self._plan()
         except BaseException:
             self._forget_step()
             raise
+        self.ctx.seen = clocks
         replies, self._replies = self._replies, []
         for reply, answer in replies:
             reply.put(answer)
@@ -221,10 +218,6 @@ class Engine:
         self.notes.again()
         if tick.what == "rescan":
             self.intake.rescan()
-        elif tick.what == "rescan-polled":
-            for path, watch in self.ctx.watches.items():
-                if watch.events == "poll":
-                    self.intake.rescan(path)
 
     def _plan(self) -> None:
         """Everything that is due, in the order that data flows."""

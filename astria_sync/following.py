@@ -27,7 +27,7 @@ _GONE_AFTER: Final = (
     4  # times in a row that an object is not shown where it should be: a list that lags once is no loss
 )
 _EXPIRY_EVERY: Final = 60.0  # seconds between looks for tunes whose 30 days are over
-_RUNNING: Final = {
+RUNNING: Final = {
     "tune": "state = 'training'",
     "prompt": "(state = 'generating' OR (state = 'downloading' AND complete = 0))",
 }
@@ -76,7 +76,7 @@ class Following:
 
     def _poll(self, kind: str) -> None:
         now, poll = self.ctx.now, self.ctx.settings.timing.poll_seconds
-        sql = f"SELECT workspace, remote_id, next_at FROM {kind}s WHERE {_RUNNING[kind]} AND next_at <= ?"
+        sql = f"SELECT workspace, remote_id, next_at FROM {kind}s WHERE {RUNNING[kind]} AND next_at <= ?"
         by_workspace: dict[str, list[tuple[float, int]]] = {}
         for row in self.ctx.journal.rows(sql, [now + poll / 2]):
             by_workspace.setdefault(row["workspace"], []).append((row["next_at"], row["remote_id"]))
@@ -119,7 +119,7 @@ class Following:
             self.doors.close_for(judge_read(pages.failure), pages.failure)
 
     def _running(self, kind: str, workspace: str) -> dict[int, Tune | Prompt]:
-        where = f"{_RUNNING[kind]} AND workspace = ?"
+        where = f"{RUNNING[kind]} AND workspace = ?"
         rows: list[Any] = (
             self.ctx.journal.tunes(where, [workspace])
             if kind == "tune"

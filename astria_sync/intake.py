@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from astria_sync import moves
+from astria_sync.agenda import Agenda
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.model import FileSight, FolderSight, Look, Source
 from astria_sync.core.settle import Settling
 from astria_sync.folders import TuneFiles
+from astria_sync.mounts import compare
 from astria_sync.places import (
-    Agenda,
     Key,
     Places,
     folder_of,
@@ -24,8 +25,6 @@ from astria_sync.places import (
 )
 
 log = logging.getLogger("astria_sync")
-
-_SAME_MOVE = 60.0  # seconds, besides two rescans: gone and seen elsewhere within them is a move
 
 
 @dataclass(kw_only=True)
@@ -39,11 +38,12 @@ class Intake:
     on_folders: Callable[..., None]  # names of folders that appeared or went
     settling: Settling[Key] = field(init=False)
     places: Places = field(default_factory=Places)
-    agenda: Agenda = field(default_factory=Agenda)
+    agenda: Agenda = field(init=False)
     _beside: set[tuple[str, str]] = field(default_factory=set, init=False)  # folders looked at lately
 
     def __post_init__(self) -> None:
         """Load what the journal knows."""
+        self.agenda = Agenda(ctx=self.ctx)
         self.settling = Settling(self.ctx.settings.timing.settle_seconds)
         self.reload()
 
@@ -55,23 +55,18 @@ class Intake:
 
     def hint(self, root: str, folder: str, *, recursive: bool) -> None:
         """Something may have changed there."""
-        if root in self.ctx.watches:
-            self.agenda.add(root, folder, recursive=recursive)
+        self.agenda.add(root, folder, recursive=recursive)
 
     def rescan(self, root: str | None = None) -> None:
         """Look at everything, or at one root."""
         for one in [root] if root else list(self.ctx.watches):
-            self.agenda.roots[one] = {".": True}
+            self.agenda.add_all(one)
 
     def plan(self) -> None:
         """Start the looks that are due."""
         for key in self.settling.due(self.ctx.now):
             self.hint(*folder_of(key), recursive=False)
-        for root, folders in list(self.agenda.roots.items()):
-            if not self.ctx.free(work.Lane.DISK):
-                return
-            if self.ctx.start(("walk", root), work.Walk(root=root, scopes=tuple(folders.items()))):
-                del self.agenda.roots[root]
+        self.agenda.plan()
 
     def walk_failed(self, piece: work.Walk) -> None:
         """Nothing was seen: look again, at the next rescan at the latest."""
@@ -94,7 +89,6 @@ class Intake:
         if not look.complete or self.places.suspicious(look):
             tell_root_trouble(self.ctx, look.root, look.problem)
             return
-        tell_root_trouble(self.ctx, look.root, "")
         for folder in look.folders:
             if self.files.saw(look.root, folder.path, folder.tune_stamp) and look.root in self.ctx.walked:
                 self.hint(look.root, folder.path, recursive=True)
@@ -102,8 +96,10 @@ class Intake:
         self._follow_renames(units)
         # What is gone first: something new may be what is gone, moved.
         seen = {key for key, _, _ in units}
+        unmounted = compare(self.ctx, self.places, look, seen)
+        tell_root_trouble(self.ctx, look.root, unmounted.problem)
         for key in self.places.within(look) - seen:
-            if not is_below(key[1], look.unreadable):
+            if not is_below(key[1], look.unreadable) and not unmounted.hides(key, self.places.known[key][0]):
                 self._gone(key)
         for key, stamp, sight in units:  # all that is new first: one of them may be what another was before
             if key not in self.places.known:
@@ -224,7 +220,7 @@ class Intake:
             self.ctx.journal, source
         ):  # it has a life of its own, which joining would forget
             return None
-        recent = self.ctx.wall - max(_SAME_MOVE, 2 * self.ctx.settings.timing.rescan_seconds)
+        recent = self.ctx.since(self.ctx.one_look)
         # A root that shows nothing any more may be unmounted, so nothing in it is gone; but it may have been emptied by a move.
         sound = [root for root in self.ctx.watches if not self.ctx.journal.get(f"root:{root}")]
         for old in moves.lost_sources(self.ctx.journal, source.kind, content, watched=sound):

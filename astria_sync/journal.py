@@ -230,6 +230,10 @@ class Journal:
         self._conn.execute("UPDATE images SET next_at = 0 WHERE state = 'wanted'")
         self._conn.execute("UPDATE prompts SET next_at = 0 WHERE state = 'downloading' AND complete = 1")
 
+    def change_all(self, table: str, what: str, where: str, *values: Any) -> None:
+        """Set columns of every row that fits, without a change of state."""
+        self._conn.execute(f"UPDATE {table} SET {what} WHERE {where}", values)
+
     def next_deadline(self, now: float) -> float | None:
         """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""
         # One question a state: each is a single step in the index.

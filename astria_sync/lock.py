@@ -1,4 +1,4 @@
-"""One daemon at a time for one state, and one for one root: locks that the system lets go when their process ends.
+"""One daemon at a time for one state: a lock that the system lets go when its process ends.
 
 A lock says that somebody holds it; who, a small file beside it tells. That file may be a dead daemon's: only the lock counts.
 """
@@ -6,9 +6,9 @@ A lock says that somebody holds it; who, a small file beside it tells. That file
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from errno import EACCES, EDQUOT, ENOSPC, ENOSYS, EROFS, EWOULDBLOCK
 from pathlib import Path
@@ -33,6 +33,7 @@ class Holder:
     command: str = ""
     state: str = ""
     root: str = ""
+    machine: str = ""
 
     @property
     def who(self) -> str:
@@ -51,18 +52,10 @@ def beside(state: Path, suffix: str) -> Path:
 
 def holder(state: Path) -> Holder | None:
     """Who holds the state now; None if nobody does."""
-    return _holder(beside(state, ".lock"), beside(state, ".pid"))
+    return held_by(beside(state, ".lock"), beside(state, ".pid"))
 
 
-def runtime_folder(environ: Mapping[str, str], home: Path) -> Path:
-    """Where this user's daemons say which roots they watch."""
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime):
-        return Path(runtime, "astria-sync")
-    return home / ".local" / "state" / "astria-sync" / "roots"
-
-
-class _Lock:
+class Lock:
     """A lock file and the file that tells who holds it."""
 
     def __init__(self, lock: Path, record: Path) -> None:
@@ -103,7 +96,7 @@ class _Lock:
             self._lock.release()
 
     def holder(self) -> Holder | None:
-        return _holder(self.lock_file, self.record_file)
+        return held_by(self.lock_file, self.record_file)
 
 
 class StateLock:
@@ -116,12 +109,12 @@ class StateLock:
         self._state = path_of_state
         self._command = command
         self._wall = wall
-        self._lock = _Lock(beside(path_of_state, ".lock"), beside(path_of_state, ".pid"))
+        self._lock = Lock(beside(path_of_state, ".lock"), beside(path_of_state, ".pid"))
 
     def acquire(self) -> None:
         """Take it, or raise StateLocked naming who has it."""
         record = Holder(
-            pid=os.getpid(), since=self._wall(), command=self._command, state=_sayable(self._state)
+            pid=os.getpid(), since=self._wall(), command=self._command, state=sayable(self._state)
         )
         try:
             taken = self._lock.acquire(record)
@@ -153,78 +146,8 @@ class StateLock:
         self._lock.release()
 
 
-class RootLocks:
-    """Held for every watched root, so that two daemons with two states do not pay for the same files twice."""
-
-    def __init__(
-        self,
-        roots: Iterable[Path | str],
-        *,
-        state: Path,
-        environ: Mapping[str, str],
-        home: Path,
-        command: str = "",
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        """`environ` and `home` say where this user's daemons meet."""
-        self._roots = [os.path.realpath(root) for root in roots]
-        self._folder = runtime_folder(environ, home)
-        self._record = Holder(pid=os.getpid(), since=wall(), command=command, state=_sayable(state))
-        self._locks: list[_Lock] = []
-
-    def acquire(self) -> None:
-        """Take all, or none and raise StateLocked naming who watches what."""
-        try:
-            for root in self._roots:
-                self._take(root)
-            self._refuse_overlaps()
-        except BaseException:
-            self.release()
-            raise
-
-    def release(self) -> None:
-        """Let others watch. Does nothing if nothing is held."""
-        while self._locks:
-            self._locks.pop().release()
-
-    def _take(self, root: str) -> None:
-        import hashlib
-
-        name = hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest()
-        lock = _Lock(self._folder / f"{name}.lock", self._folder / f"{name}.pid")
-        try:
-            taken = lock.acquire(replace(self._record, root=_sayable(root)))
-        except (OSError, NotImplementedError) as error:
-            raise StateError(
-                f"{lock.lock_file} cannot be locked ({error}), so nobody can tell whether {root} is watched twice; "
-                "make its folder writable, or set XDG_RUNTIME_DIR to one that is."
-            ) from error
-        if not taken:
-            raise _watched(root, lock.holder() or Holder())
-        self._locks.append(lock)
-
-    def _refuse_overlaps(self) -> None:
-        """One root inside another has another name. Ours are taken by now, so whoever comes later finds us likewise."""
-        ours = {lock.record_file for lock in self._locks}
-        for record in sorted(set(self._folder.glob("*.pid")) - ours):
-            other = _holder(record.with_suffix(".lock"), record)
-            if other is None or not other.root:
-                continue
-            for root in self._roots:
-                if os.path.commonpath([root, other.root]) in {root, other.root}:
-                    raise _watched(root, other)
-
-
-def _watched(root: str, other: Holder) -> StateLocked:
-    overlap = f" (it overlaps {other.root})" if other.root not in {"", root} else ""
-    state = f" with the state {other.state}" if other.state else ""
-    return StateLocked(
-        f"{root}{overlap} is watched already by {other.who}{state}; "
-        "stop that one, or take this root out of one of the two."
-    )
-
-
-def _holder(lock: Path, record: Path) -> Holder | None:
+def held_by(lock: Path, record: Path) -> Holder | None:
+    """Who holds a lock, as its record tells; None if nobody does."""
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -247,7 +170,8 @@ def _read(record: Path) -> Holder:
         return Holder()
 
 
-def _sayable(path: Path | str) -> str:
+def sayable(path: Path | str) -> str:
+    """A path as JSON can hold it."""
     return os.fsencode(path).decode(errors="replace")
 
 

@@ -16,6 +16,7 @@ from astria_sync.trouble import StateGoneError, damaged, explained, is_damage
 log = logging.getLogger("astria_sync")
 
 _LONGEST_WAIT: Final = 60.0  # seconds; something always wakes the loop within it
+_SHORTEST_WAIT: Final = 1.0  # ... but need not more often than this only to look at the clock
 _SOON: Final = 0.002
 _DRAIN: Final = (
     8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
@@ -41,6 +42,9 @@ class Loop:
         self._deadline: float | None = None
         self._told = ""  # what is wrong with the state
         self._behind = False  # a step was rolled back: memory is ahead of the state
+        self._ticked = engine.ctx.now
+        rescan = engine.ctx.settings.timing.rescan_seconds
+        self._longest = min(_LONGEST_WAIT, max(_SHORTEST_WAIT, rescan))
 
     def start(self, *, deadline: float | None = None) -> None:
         """Start the engine, as soon as the state can be written."""
@@ -74,7 +78,7 @@ class Loop:
             self._deadline = self._engine.ctx.now + (0.0 if at_once else _DRAIN)
 
     def _messages(self, patience: float) -> list[Any]:
-        """What has come, at least a tick; no more at once than keeps a step short."""
+        """What has come, and a tick if nothing has, or no tick for long; no more at once than keeps a step short."""
         messages: list[Any] = []
         try:
             messages.append(self._engine.inbox.get(timeout=patience))
@@ -82,7 +86,11 @@ class Loop:
                 messages.append(self._engine.inbox.get_nowait())
         except queue.Empty:
             pass
-        return messages or [Tick(what="due")]
+        now = self._engine.ctx.now
+        if not messages or now - self._ticked >= self._longest:  # a busy loop looks at the clock as well
+            messages.append(Tick(what="due"))
+            self._ticked = now
+        return messages
 
     def _step_until_written(self, messages: list[Any]) -> None:
         self._until_written(lambda messages: self._engine.step(*messages), messages)
@@ -170,8 +178,8 @@ class Loop:
             # As of the last plan: what has become due since then was seen by nobody yet.
             self._engine.ctx.journal.next_deadline(self._engine.planned_at),
         ]
-        nearest = min((moment for moment in known if moment is not None), default=now + _LONGEST_WAIT)
-        return min(_LONGEST_WAIT, max(_SOON, nearest - now))
+        nearest = min((moment for moment in known if moment is not None), default=now + self._longest)
+        return min(self._longest, max(_SOON, nearest - now))
 
     @property
     def _restless(self) -> bool:

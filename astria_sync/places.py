@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import PromptState, TuneState
@@ -19,7 +18,6 @@ from astria_sync.notes import error_file, error_place
 log = logging.getLogger("astria_sync")
 
 Key = tuple[str, str, str]  # root, path, kind
-_MANY: Final = 200  # more folders than this to look at: one walk of the whole root is cheaper
 
 
 @dataclass(kw_only=True)
@@ -79,21 +77,6 @@ class Places:
         return bool(look.problem) and any(
             key[0] == look.root and key not in self.missing for key in self.known
         )
-
-
-@dataclass(kw_only=True)
-class Agenda:
-    """Which folders are to be looked at: root → folder → with all below."""
-
-    roots: dict[str, dict[str, bool]] = field(default_factory=dict)
-
-    def add(self, root: str, folder: str, *, recursive: bool) -> None:
-        """One folder more; many of one root are the whole root."""
-        folders = self.roots.setdefault(root, {})
-        if len(folders) > _MANY:
-            self.roots[root] = {".": True}
-        elif not folders.get("."):
-            folders[folder] = recursive or folders.get(folder, False)
 
 
 def new_source(ctx: Context, key: Key, sight: FolderSight | FileSight) -> int:

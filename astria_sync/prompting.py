@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from astria_sync import promptfile, scan
-from astria_sync.context import Context
+from astria_sync.context import BURST_SECONDS, Context
 from astria_sync.core.lifecycle import UNSENT_PROMPTS, Event, PromptState
 from astria_sync.core.model import OLDER_THAN_RUN, FileSight, Prompt, Source
 from astria_sync.core.naming import output_folder, safe_component
@@ -24,8 +24,6 @@ from astria_sync.places import new_prompt
 from astria_sync.promptfile import PromptFile, PromptRequest
 from astria_sync.subjects import Subjects
 
-# Rows of one burst: a file dropped with hundreds of others must not slip out before the others are seen.
-BURST_SECONDS = 600.0
 _AT_ONCE: Final = 250  # rows judged in one step: a large matrix must not keep everything else waiting
 _REQUEST: Final = ("model", "text", "params", "files", "extra")
 _OPEN: Final = "state IN ('settling', 'waiting') OR (state = 'failed' AND armed_at IS NULL)"
@@ -250,7 +248,7 @@ class Prompting:
         # What may be in the account already is looked for there first; that costs nothing.
         new = "(sought = 1 OR (SELECT adoptable FROM sources WHERE id = source_id) = 0)"
         where = f"approved = 0 AND armed_at IS NULL AND run = 1 AND created_at > ? AND {new} AND state IN ({{states}})"
-        since = [self.ctx.wall - BURST_SECONDS]
+        since = [self.ctx.since(BURST_SECONDS)]
         burst = where.format(states="'settling', 'waiting', 'queued', 'held'")
         count = self.ctx.journal.value(f"SELECT count(*) FROM prompts WHERE {burst}", since)
         if count <= limit:

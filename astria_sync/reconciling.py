@@ -1,5 +1,6 @@
 """Requests whose fate is unknown, and orders from before this state was, against Astria's lists."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -82,12 +83,11 @@ class Reconciling:
         if fresh and not adopts:
             return True
         if self.ctx.free(work.Lane.REQUESTS):
-            since = self.ctx.wall - _MONTH if kind == "prompt" else 0.0
             piece = work.Survey(
                 kind=kind,
                 workspace=workspace,
                 down_to=self.before.known(kind, workspace) if far == OLDER_THAN_RUN else 0,
-                since=since,
+                back=_MONTH if kind == "prompt" else math.inf,
                 purpose="adopt" if adopts else "mark",
             )
             self.ctx.start(("survey", kind, workspace), piece)

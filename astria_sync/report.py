@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from astria_sync.clock import AHEAD
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.prices import USD
 from astria_sync.costs import held_back, spent
@@ -67,6 +68,7 @@ def snapshot(
         meta = _meta(connection)
         around = Circumstances(
             now=now,
+            ahead=meta.get(AHEAD, 0.0),
             paused=bool(meta.get("paused")),
             gates=closed_gates(meta, running=bool(daemon["running"])),
             running=bool(daemon["running"]),

@@ -1,4 +1,4 @@
-"""The walk: what lies in a watched root right now, as sightings. Reads directories and stats files, opens nothing."""
+"""The walk: what lies in a watched root right now, as sightings. Reads directories and stats files, opens none of them."""
 
 import dataclasses
 import errno
@@ -11,6 +11,7 @@ from typing import Final
 
 import pathspec
 
+from astria_sync import kernel
 from astria_sync.core.model import FileSight, FolderSight, Look
 from astria_sync.transient import is_half, is_left_alone
 
@@ -68,6 +69,7 @@ def stamp_of(entries: Sequence[tuple[str, os.stat_result]]) -> str:
 def look(root: Root, scope: str = ".", *, recursive: bool = True) -> Look:
     """Walk `scope` (relative to the root). Never raises for what a disk can do; the Look says what could not be read."""
     walk = _Walk(root)
+    mounts = _mounts(walk.real)
     top = root.path if scope == "." else os.path.join(root.path, scope)
     try:
         base = os.stat(root.path)
@@ -91,9 +93,14 @@ def look(root: Root, scope: str = ".", *, recursive: bool = True) -> Look:
         recursive=recursive,
         folders=folders,
         unreadable=walk.unreadable,
+        mounts=tuple(point for point in _mounts(walk.real) if point in mounts),
         # Whether that is a reason to believe nothing depends on what is known: `Places.suspicious`.
         problem=EMPTY.format(root=root.path) if empty and (base.st_dev, base.st_ino) not in root.full else "",
     )
+
+
+def _mounts(real: str) -> list[str]:
+    return [os.path.relpath(point, real) for point in kernel.mounts_below(real)]
 
 
 def _shows(folder: FolderSight) -> bool:

@@ -1,6 +1,6 @@
 """Ticks: jobs that only post a message. What is due, and when, the journal knows; this only wakes the engine to look.
 
-The only module that knows APScheduler, which goes by the wall clock: see `jumped`.
+The only module that knows APScheduler, which goes by the wall clock: which pulse.py minds.
 """
 
 import logging
@@ -15,63 +15,33 @@ from apscheduler.triggers.base import BaseTrigger  # type: ignore[import-untyped
 
 from astria_sync.clock import Clock
 from astria_sync.core.model import Tick
+from astria_sync.watch import CHECK_SECONDS
 
-CHECK_SECONDS: Final = 30.0
 _SHORTEST: Final = 0.1  # a job that is always due would never let go
 
 
-def jumped(
-    wall_before: float, steady_before: float, wall_now: float, steady_now: float, tolerance: float = 5.0
-) -> bool:
-    """Whether the wall clock was set: it went another way than the steady one, by more than clocks are slewed.
-
-    Set back an hour, the jobs would rest for that hour: `Schedule.rearm` is what helps.
-    """
-    return abs((wall_now - wall_before) - (steady_now - steady_before)) > tolerance
-
-
 class Schedule:
-    """Posts the ticks "rescan", "rescan-polled" (if there are such roots) and "check", from a thread of its own."""
+    """Posts the ticks "rescan" and "check", from a thread of its own."""
 
-    def __init__(
-        self,
-        post: Callable[[Tick], None],
-        *,
-        rescan_seconds: float,
-        poll_rescan_seconds: float | None,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, post: Callable[[Tick], None], *, rescan_seconds: float, clock: Clock) -> None:
         self._post = post
         self._clock = clock
-        self._every = {"rescan": rescan_seconds, "check": min(CHECK_SECONDS, rescan_seconds)}
-        if poll_rescan_seconds is not None:
-            self._every["rescan-polled"] = poll_rescan_seconds
+        self.check_seconds = min(CHECK_SECONDS, rescan_seconds)
+        self._every = {"rescan": rescan_seconds, "check": self.check_seconds}
         # A line for every run, every 30 seconds, tells nobody anything.
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
-        self._scheduler: Any = BackgroundScheduler(
+        self._scheduler: Any = None
+
+    def start(self) -> None:
+        """The first ticks come after one interval: the engine looks at everything when it starts."""
+        self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             executors={"default": ThreadPoolExecutor(1)},
             # A tick that is late is as good as one in time, and one is as good as many.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone=UTC,
         )
-
-    def start(self) -> None:
-        """The first ticks come after one interval: the engine looks at everything when it starts."""
         self._scheduler.start()
-        self._arm()
-
-    def stop(self) -> None:
-        """No tick comes after this returns. Does nothing if nothing was started."""
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
-
-    def rearm(self) -> None:
-        """Throw the jobs away and set them anew from now: for when the wall clock was set."""
-        self._scheduler.remove_all_jobs()
-        self._arm()
-
-    def _arm(self) -> None:
         now = datetime.fromtimestamp(self._clock.wall(), UTC)
         for what, seconds in self._every.items():
             trigger = _Every(seconds)
@@ -79,6 +49,17 @@ class Schedule:
             self._scheduler.add_job(
                 self._post, trigger, args=[Tick(what=what)], id=what, name=what, next_run_time=first
             )
+
+    def stop(self) -> None:
+        """No tick comes after this returns. Does nothing if nothing was started."""
+        scheduler, self._scheduler = self._scheduler, None
+        if scheduler is not None:
+            scheduler.shutdown(wait=True)
+
+    def restart(self) -> None:
+        """All anew, counted from now: for when the wall clock was set, or when the ticks have ceased for whatever reason."""
+        self.stop()
+        self.start()
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]

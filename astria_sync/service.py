@@ -2,12 +2,11 @@
 
 import logging
 import os
-import signal
-import threading
+import queue
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from astria_sync import config
 from astria_sync.api import Api
@@ -16,27 +15,26 @@ from astria_sync.clock import SystemClock
 from astria_sync.commands import Commands
 from astria_sync.context import Context, roots_of
 from astria_sync.core import gates
-from astria_sync.core.model import Stop, Tick
+from astria_sync.core.model import Tick
 from astria_sync.disk import Disk
 from astria_sync.download import Downloader
 from astria_sync.engine import Engine
 from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised
 from astria_sync.keeping import Keeper, sole_owner
-from astria_sync.lock import RootLocks
 from astria_sync.loop import Loop
 from astria_sync.picturehosts import is_this_machine
-from astria_sync.schedule import Schedule, jumped
+from astria_sync.pulse import Pulse
+from astria_sync.rootlocks import RootLocks
+from astria_sync.schedule import Schedule
 from astria_sync.secrets import find_token
 from astria_sync.settings import Settings
+from astria_sync.signals import handled
 from astria_sync.stale import FAILED_PROMPTS, FAILED_TUNES
 from astria_sync.tasks import Tasks
 from astria_sync.watch import Watched, Watcher
-from astria_sync.workers import Workers
+from astria_sync.workers import Pools
 
 log = logging.getLogger("astria_sync")
-
-_DISK_THREADS: Final = 2
-_POLLED_RESCAN: Final = 30.0  # seconds between full looks at a root that reports no changes
 
 
 def command_without_daemon(settings: Settings, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,11 +54,10 @@ class Service:
         self._environ = environ
         self._home = home
         self._clock = SystemClock()
-        self._before = (self._clock.wall(), self._clock.now())
-        self._watcher: Watcher | None = None
-        self._schedule: Schedule | None = None
+        self._pulse: Pulse | None = None
         self._engine: Engine | None = None
         self._keeper: Keeper | None = None
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()  # signals come before there is an engine
 
     def run(
         self,
@@ -72,8 +69,8 @@ class Service:
         """Run until a signal comes, or with `once` until nothing is left to do; the exit code of §6."""
         self._check()
         with ExitStack() as stack:
+            stack.enter_context(handled(self._inbox.put, heard=lambda: self._engine is not None))
             engine = self._build(stack, patient=not once)
-            self._signals(stack, engine)
             deadline = None if timeout is None else self._clock.now() + timeout
             loop = self._loop(stack, engine)
             try:
@@ -123,8 +120,8 @@ class Service:
         stack.callback(downloader.close)
         disk = Disk()
         tasks = Tasks(api=api, downloader=downloader, roots=roots_of(settings), clock=clock, disk=disk)
-        threads = limits.uploads + limits.requests + limits.downloads + _DISK_THREADS
-        pool = Workers(tasks, lambda outcome: engine.inbox.put(outcome), threads=threads)
+        threads = limits.uploads + limits.requests + limits.downloads
+        pool = Pools(tasks, lambda outcome: engine.inbox.put(outcome), threads=threads)
         stack.callback(pool.close, wait=False)
         ctx = Context(
             journal=keeper.journal,
@@ -134,6 +131,7 @@ class Service:
             remove_file=disk.remove,
         )
         engine = self._engine = Engine(ctx, pool, on_tick=self._on_tick)
+        engine.inbox = self._inbox
         self._keeper = keeper
         self._edges(stack, engine)
         return engine
@@ -145,19 +143,21 @@ class Service:
             Watched(path=str(watch.path), output=str(watch.output), poll=watch.events == "poll")
             for watch in settings.watch
         ]
-        self._watcher = Watcher(watched, engine.inbox.put)
-        stack.callback(self._watcher.stop)
-        self._watcher.start()
-        polled = any(one.poll for one in watched)
-        rescan = settings.timing.rescan_seconds
-        self._schedule = Schedule(
-            engine.inbox.put,
-            rescan_seconds=rescan,
-            poll_rescan_seconds=min(_POLLED_RESCAN, rescan) if polled else None,
-            clock=self._clock,
+        watcher = Watcher(watched, engine.inbox.put)
+        stack.callback(watcher.stop)
+        watcher.start()
+        schedule = Schedule(
+            engine.inbox.put, rescan_seconds=settings.timing.rescan_seconds, clock=self._clock
         )
-        stack.callback(self._schedule.stop)
-        self._schedule.start()
+        stack.callback(schedule.stop)
+        schedule.start()
+        self._pulse = Pulse(
+            watcher=watcher,
+            schedule=schedule,
+            clock=self._clock,
+            journal=engine.ctx.journal,
+            post=engine.inbox.put,
+        )
         if self._keeper:
             self._keeper.listen(engine.inbox.put)
 
@@ -171,40 +171,11 @@ class Service:
             return None
 
     def _on_tick(self, tick: Tick) -> None:
-        """In the engine's thread: is the watcher alive, did the clock jump?"""
-        if self._engine is None or tick.what == "start":
-            self._note_watch_problems()
-            return
-        wall, steady = self._clock.wall(), self._clock.now()
-        if jumped(*self._before, wall, steady) and self._schedule:
-            log.warning(
-                "The clock was set by %+.0f seconds; the schedule starts anew.",
-                wall - self._before[0] - (steady - self._before[1]),
-            )
-            self._schedule.rearm()
-        self._before = (wall, steady)
+        """In the engine's thread: is the state where it was, and does all that wakes the engine still do so?"""
         if tick.what == "check" and self._keeper:
             self._keeper.check()
-        if tick.what == "check" and self._watcher:
-            for hint in self._watcher.check():
-                self._engine.inbox.put(hint)
-            self._note_watch_problems()
-
-    def _note_watch_problems(self) -> None:
-        """Where `status` finds them."""
-        if self._engine and self._watcher:
-            problems = dict(self._watcher.problems())
-            if self._engine.ctx.journal.get("watch_problems", {}) != problems:
-                self._engine.ctx.journal.put("watch_problems", problems or None)
-                for root, problem in problems.items():
-                    log.warning("%s: %s", root, problem)
-
-    def _signals(self, stack: ExitStack, engine: Engine) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before = signal.signal(number, lambda got, _: engine.inbox.put(Stop(signal=got)))
-            stack.callback(signal.signal, number, before)
+        if self._pulse:
+            self._pulse(tick)
 
     def _stop(self, engine: Engine) -> None:
         self._engine = None

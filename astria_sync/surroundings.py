@@ -3,32 +3,21 @@
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from astria_sync import kernel, report
 from astria_sync.errors import AstriaSyncError
+from astria_sync.lock import holder
 from astria_sync.reading import reading
 from astria_sync.settings import Settings, Watch
 from astria_sync.trouble import damaged
+from astria_sync.watch import CHECK_SECONDS
 
 _SCARCE: Final = 1_000_000_000  # bytes: less free space than this is worth a warning
-_INOTIFY: Final = Path("/proc/sys/fs/inotify")
-_CROWDED: Final = 0.8  # of the limit: other programs watch too
-_SILENT: Final = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "fuse.sshfs",
-    "fuse.rclone",
-    "vboxsf",
-    "drvfs",
-}
-
 OK, WARNING, ERROR = "ok", "warning", "error"
 
 
@@ -73,26 +62,9 @@ def root(watch: Watch) -> Iterator[Check]:
         )
     else:
         yield Check(about="watched", level=OK, text=str(path))
-    kind = _file_system(path)
-    if kind in _SILENT and watch.events != "poll":
-        text = f"{path} is on {kind}, which does not tell of changes made elsewhere."
-        yield Check(about="watched", level=WARNING, text=text, do='set events = "poll" in its [[watch]]')
-
-
-def _file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The kind of file system that a path is on; "" if it cannot be told."""
-    real = os.path.realpath(path)
-    best, kind = "", ""
-    try:
-        lines = mounts.read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        _, point, name, *_ = [*line.split(), "", "", ""]
-        point = point.replace("\\040", " ")
-        if len(point) >= len(best) and (real == point or real.startswith(point.rstrip("/") + "/")):
-            best, kind = point, name
-    return kind
+    if watch.events != "poll" and (kind := kernel.silent(str(path))):
+        text = f"{path} is on {kind}, which does not tell of changes made elsewhere; it is looked at every {CHECK_SECONDS:.0f} s."
+        yield Check(about="watched", level=OK, text=text)
 
 
 def output(watch: Watch) -> Iterator[Check]:
@@ -121,32 +93,34 @@ def output(watch: Watch) -> Iterator[Check]:
 
 
 def inotify(settings: Settings) -> Iterator[Check]:
-    """Each folder wants one watch; a user has so many."""
-    roots = [watch.path for watch in settings.watch if watch.events != "poll" and watch.path.is_dir()]
-    try:
-        most, instances = (
-            int((_INOTIFY / name).read_text()) for name in ("max_user_watches", "max_user_instances")
-        )
-    except (OSError, ValueError):
+    """Each folder wants one watch; a user has so many, for all programs together."""
+    watched = [str(watch.path) for watch in settings.watch if watch.events != "poll" and watch.path.is_dir()]
+    roots = [root for root in watched if not kernel.silent(root)]
+    watches, instances = kernel.watches(), kernel.instances()
+    if watches is None or instances is None:
         if roots:
-            text = "This system does not tell its limits of watches."
-            yield Check(
-                about="inotify",
-                level=WARNING,
-                text=text,
-                do="the folders are looked at every rescan_seconds all the same",
-            )
+            text = "This system does not tell of changes in folders, or not how many it watches."
+            do = f"nothing: where changes are not told, folders are looked at every {CHECK_SECONDS:.0f} s"
+            yield Check(about="inotify", level=WARNING, text=text, do=do)
         return
-    needed = sum(1 for root in roots for _ in os.walk(root))
-    text = f"{needed:,} watches needed, {most:,} allowed ({instances:,} instances)"
-    if needed > most * _CROWDED:
-        do = f"sudo sysctl fs.inotify.max_user_watches={max(2 * needed, 524_288)}, and write it into /etc/sysctl.d/"
-        yield Check(
-            about="inotify",
-            level=WARNING,
-            text=f"{text}; some folders will only be looked at now and then.",
-            do=do,
+    daemon = holder(settings.state)
+    programs, taken = kernel.in_use(but_by=daemon.pid if daemon else None)
+    needed = sum(map(kernel.folders_in, roots))
+    text = (
+        f"{needed:,} watches needed, {watches.most:,} allowed, {taken:,} taken by others "
+        f"({instances.most:,} instances, {programs:,} taken)"
+    )
+    short = [
+        limit.advice(wanted)
+        for limit, wanted, others in ((watches, needed, taken), (instances, int(bool(roots)), programs))
+        if wanted + others > limit.most
+    ]
+    if short:
+        do = (
+            f"{' && '.join(short)} (until the next start; to keep it, write it into a file in /etc/sysctl.d/)"
         )
+        text = f"{text}; changes in some folders are only seen when all of them are looked at."
+        yield Check(about="inotify", level=WARNING, text=text, do=do)
     else:
         yield Check(about="inotify", level=OK, text=text)
 
@@ -170,10 +144,21 @@ def state_file(settings: Settings) -> Iterator[Check]:
         yield Check(about="state", level=ERROR, text=damaged(state, damage), exit_code=2)
         return
     yield Check(about="state", level=OK, text=f"{state}{_held_by(state)}")
+    yield from _told_by_the_daemon(state)
     if state.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield Check(
             about="state", level=WARNING, text=f"{state} can be read by others.", do=f"chmod 600 {state}"
         )
+
+
+def _told_by_the_daemon(state: Path) -> Iterator[Check]:
+    """What it cannot watch, look at or write at this moment; the same as in `status`."""
+    if holder(state) is None:
+        return
+    daemon = {"running": True, "pid": None, "since": None}
+    for problem in report.snapshot(state, now=time.time(), daemon=daemon)["problems"]:
+        if problem["kind"] in {"root", "watch", "output", "unreadable"}:
+            yield Check(about="daemon", level=WARNING, text=problem["text"])
 
 
 def _new_state(state: Path) -> Iterator[Check]:
@@ -190,7 +175,5 @@ def _new_state(state: Path) -> Iterator[Check]:
 
 
 def _held_by(state: Path) -> str:
-    from astria_sync.lock import holder
-
     other = holder(state)
     return f", in use by {other.who.removeprefix('another ')}" if other else ", no daemon runs"

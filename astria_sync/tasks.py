@@ -6,6 +6,7 @@ They read files and call the network; none touches the journal or the engine.
 import dataclasses
 import errno
 import hashlib
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -134,17 +135,16 @@ class Tasks:
 
     def _survey(self, piece: work.Survey) -> work.Pages:
         objects: list[RemoteTune | RemotePrompt] = []
-        head, cursor = 0, None
+        head, cursor, begin = 0, None, 0.0
         while True:
             page = self._page(piece.kind, piece.workspace, cursor)
             if not isinstance(page, list):
                 return work.Pages(objects=tuple(objects), head=head, failure=page)
             if cursor is None and page:
-                head = page[0].id
+                head, begin = page[0].id, min(_times(page), default=0.0) - piece.back
             fresh = [row for row in page if row.id > piece.down_to]
             objects += fresh
-            oldest = page[-1].created_at if page else None
-            past = oldest is not None and oldest < piece.since
+            past = max(_times(page), default=math.inf) < begin
             stuck = bool(page) and page[0].id >= (cursor or page[0].id + 1)  # it ignores before_id
             if not page or piece.purpose == "mark" or len(fresh) < len(page) or past or stuck:
                 gone = head < piece.mark and self._is_gone(piece)
@@ -171,6 +171,11 @@ class Tasks:
         if piece.output and leads_out(piece.path.parent, piece.output):
             raise OSError(errno.ELOOP, f"its folder leads out of {piece.output} by a link")
         self._disk.write_whole(piece.path, (visible_json(piece.data) + "\n").encode())
+
+
+def _times(page: list[Any]) -> list[float]:
+    """When what a page shows was made, by Astria's clock: one of them may be a slip, all of them are not."""
+    return [one.created_at for one in page if one.created_at is not None]
 
 
 def walk(root: scan.Root, piece: work.Walk, clock: Clock) -> tuple[Look, ...]:

@@ -14,9 +14,15 @@ class Circumstances:
     """What holds for all orders at this moment."""
 
     now: float
+    ahead: float = 0.0  # seconds that the clock of deadlines is ahead of `now`, since that was set
     paused: bool = False
     running: bool = True  # a daemon is
     gates: Mapping[str, str] = field(default_factory=dict)  # closed doors: name → reason
+
+
+def _due(order: Any, around: Circumstances) -> float:
+    """When it goes on, by the clock that people see."""
+    return float(order["next_at"] - around.ahead)
 
 
 def why_and_then(order: Any, around: Circumstances) -> tuple[str, str]:
@@ -59,8 +65,8 @@ def _queued(order: Any, around: Circumstances) -> tuple[str, str]:
         return why, "rests until: astria-sync resume"
     if around.gates:
         return why, "rests: " + " ".join(next(iter(around.gates.values())).split())
-    if order["next_at"] > around.now + 1:
-        return why, _unless_stopped(around, f"tried again at {_clock(order['next_at'], around)}")
+    if (due := _due(order, around)) > around.now + 1:
+        return why, _unless_stopped(around, f"tried again at {_clock(due, around)}")
     return why, _unless_stopped(around, "is sent next")
 
 
@@ -72,7 +78,8 @@ def _sending(_: Any, around: Circumstances) -> tuple[str, str]:
 
 
 def _unsure(order: Any, around: Circumstances) -> tuple[str, str]:
-    at = f" at {_clock(order['next_at'], around)}" if order["next_at"] > around.now + 1 else ""
+    due = _due(order, around)
+    at = f" at {_clock(due, around)}" if due > around.now + 1 else ""
     return "unsure whether Astria has it", _unless_stopped(around, f"Astria's lists are searched for it{at}")
 
 
@@ -194,10 +201,7 @@ def problems(meta: Mapping[str, Any], around: Circumstances) -> list[dict[str, s
                 for path, why in value.items()
             ]
         elif key == "watch_problems" and around.running:
-            found += [
-                {"kind": "watch", "text": f"{root}: {why}; it is looked at every so often instead."}
-                for root, why in value.items()
-            ]
+            found += [{"kind": "watch", "text": f"{root}: {why}"} for root, why in value.items()]
         elif key == "alarms":
             found += [{"kind": "alarm", "text": str(text)} for text in value]
     return found

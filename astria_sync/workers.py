@@ -4,11 +4,14 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from astria_sync.core.model import Outcome
+from astria_sync.core.work import Lane
 
 log = logging.getLogger(__name__)
+
+_DISK_THREADS: Final = 2  # for each root and output
 
 
 class Pool(Protocol):
@@ -66,3 +69,32 @@ class Workers:
             self._pieces.put(None)
         for thread in self._threads if wait else ():
             thread.join()
+
+
+class Pools:
+    """One pool for what concerns Astria, and a small one for each root and output: a share that does not answer keeps its
+    readers for as long as it likes, and no others.
+    """
+
+    def __init__(
+        self, perform: Callable[[Any], Any], post: Callable[[Outcome], None], *, threads: int
+    ) -> None:
+        """As Workers; `threads` are those for Astria."""
+        self._perform, self._post = perform, post
+        self._astria = Workers(perform, post, threads=threads)
+        self._disks: dict[str, Workers] = {}
+
+    def submit(self, piece: Any) -> None:
+        """Do `piece` on a free thread of its pool. Called by the engine's thread alone."""
+        if piece.lane is not Lane.DISK:
+            self._astria.submit(piece)
+            return
+        place = str(getattr(piece, "root", "") or getattr(piece, "output", ""))  # the state's copy has neither
+        if place not in self._disks:
+            self._disks[place] = Workers(self._perform, self._post, threads=_DISK_THREADS)
+        self._disks[place].submit(piece)
+
+    def close(self, *, wait: bool) -> None:
+        """Let all threads end after what they are doing; wait for that if asked."""
+        for pool in (self._astria, *self._disks.values()):
+            pool.close(wait=wait)

@@ -28,7 +28,7 @@ from astria_sync.secrets import Token
 from astria_sync.simulator import Options, Request, Simulator
 from astria_sync.simulator.forms import Upload
 from astria_sync.tasks import Tasks
-from astria_sync.workers import Workers
+from astria_sync.workers import Pools
 
 PAID = r"^/tunes$|/prompts$"
 TIMING = {
@@ -41,6 +41,19 @@ TIMING = {
 FAST = {"train_seconds": 0.1, "generate_seconds": 0.05, "picture_px": 32}
 
 
+class Hands(SystemClock):
+    """The machine's clock, until a test sets it or puts the machine to sleep."""
+
+    set_by = 0.0
+    slept = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.slept
+
+    def wall(self) -> float:
+        return super().wall() + self.slept + self.set_by
+
+
 class Crash(BaseException):
     """The process is gone, as far as the engine can tell."""
 
@@ -48,7 +61,7 @@ class Crash(BaseException):
 class Crashing:
     """A pool in whose hands the process dies: before a piece of work goes out, or after, its outcome never read."""
 
-    def __init__(self, inner: Workers, when: Callable[[Any], bool], *, sent: bool) -> None:
+    def __init__(self, inner: Pools, when: Callable[[Any], bool], *, sent: bool) -> None:
         self.inner, self.when, self.sent = inner, when, sent
 
     def submit(self, piece: Any) -> None:
@@ -81,8 +94,10 @@ class Daemon:
         base = settings.astria.base_url
         self.api = Api(base, lambda: Token(studio.token, source="the test"), timeout=studio.timeout)
         self.downloader = Downloader(timeout=studio.timeout, connections=8, plain_http=True)
-        self.tasks = Tasks(api=self.api, downloader=self.downloader, roots=roots_of(settings))
-        self.workers = Workers(self.tasks, lambda outcome: self.engine.inbox.put(outcome), threads=12)
+        self.tasks = Tasks(
+            api=self.api, downloader=self.downloader, roots=roots_of(settings), clock=self.clock
+        )
+        self.workers = Pools(self.tasks, lambda outcome: self.engine.inbox.put(outcome), threads=12)
         pool: Any = self.workers
         if crash_when is not None:
             pool = Crashing(self.workers, crash_when, sent=sent)

@@ -439,6 +439,20 @@ def test_retry_after_a_date_to_come(make_api, monkeypatch):
     assert result.retry_after == 90.0
 
 
+@pytest.mark.parametrize("wrong", [-40 * 86400, 0, 3600])
+def test_retry_after_a_date_is_counted_by_the_servers_clock(make_api, monkeypatch, wrong):
+    """A clock of ours that is wrong makes a wait neither longer nor shorter."""
+    now = datetime(2026, 8, 1, 12, tzinfo=UTC)
+    monkeypatch.setattr(answers.time, "time", (now + timedelta(seconds=wrong)).timestamp)
+    headers = {
+        "Retry-After": format_datetime(now + timedelta(seconds=90), usegmt=True),
+        "Date": format_datetime(now, usegmt=True),
+    }
+    result = make_api(Recorder(httpx.Response(429, headers=headers))).get("/users")
+    assert isinstance(result, Answer)
+    assert result.retry_after == 90.0
+
+
 @PROPERTY
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 @example("Mon, 01 Jan 0001 00:00:00 +2359")

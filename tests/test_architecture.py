@@ -22,7 +22,7 @@ LONGEST_FUNCTION = 60
 KNOWN_TO = {
     "sqlite_utils": {"astria_sync/journal.py", "astria_sync/schema.py", "astria_sync/statefile.py"},
     "httpx": {"astria_sync/api.py", "astria_sync/download.py"},
-    "watchdog": {"astria_sync/watch.py"},
+    "watchdog": {"astria_sync/inotify.py"},
     "apscheduler": {"astria_sync/schedule.py"},
     "ruamel": {"astria_sync/frontmatter.py"},
 }

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from astria_sync import lock
+from astria_sync import lock, rootlocks
 from astria_sync.errors import StateError, StateLocked
-from astria_sync.lock import Holder, RootLocks, StateLock, holder, runtime_folder
+from astria_sync.lock import Holder, StateLock, holder
+from astria_sync.rootlocks import RootLocks, meeting_places
 
 OTHER = """
 import sys
 from pathlib import Path
-from astria_sync.lock import RootLocks, StateLock
+from astria_sync.lock import StateLock
+from astria_sync.rootlocks import RootLocks
 state, home, *roots = map(Path, sys.argv[1:])
 locks = [StateLock(state, command="astria-sync run"), RootLocks(roots, state=state, environ={}, home=home)]
 for one in locks:
@@ -241,14 +243,67 @@ def test_a_root_that_is_no_utf8(tmp_path: Path, state: Path) -> None:
         mine.release()
 
 
+HOME = "/home/jane/.local/state/astria-sync/roots"
+
+
 @pytest.mark.parametrize(
-    ("environ", "folder"),
+    ("environ", "folders"),
     [
-        ({"XDG_RUNTIME_DIR": "/run/user/7"}, "/run/user/7/astria-sync"),
-        ({"XDG_RUNTIME_DIR": "relative"}, "/home/jane/.local/state/astria-sync/roots"),
-        ({}, "/home/jane/.local/state/astria-sync/roots"),
+        ({"XDG_RUNTIME_DIR": "/run/user/7"}, ["/run/user/7/astria-sync", HOME]),
+        ({"XDG_RUNTIME_DIR": "relative"}, [HOME]),
+        ({}, [HOME]),
     ],
 )
-def test_runtime_folder(environ: dict[str, str], folder: str) -> None:
+def test_meeting_places(environ: dict[str, str], folders: list[str]) -> None:
     """Where a user's daemons meet, with and without a session."""
-    assert str(runtime_folder(environ, Path("/home/jane"))) == folder
+    assert [str(place) for place in meeting_places(environ, Path("/home/jane"))] == folders
+
+
+def roots(home: Path, *names: Path, **environ: str) -> RootLocks:
+    return RootLocks(names, state=home / "mine.db", environ=environ, home=home)
+
+
+def test_a_daemon_of_cron_and_one_of_a_session_meet(
+    tmp_path: Path, other: Callable[..., subprocess.Popen[str]], state: Path
+) -> None:
+    """One has a runtime folder, the other none: they share a home."""
+    other(state, tmp_path / "inbox")
+    with pytest.raises(StateLocked):
+        roots(tmp_path, tmp_path / "inbox", XDG_RUNTIME_DIR=str(tmp_path / "run")).acquire()
+
+
+def test_one_meeting_place_is_enough(tmp_path: Path) -> None:
+    """A home that cannot be written leaves the runtime folder; without either nobody could tell, and that is said."""
+    (tmp_path / "file").touch()
+    runtime = str(tmp_path / "run")
+    first = roots(tmp_path / "file", tmp_path / "inbox", XDG_RUNTIME_DIR=runtime)
+    first.acquire()
+    with pytest.raises(StateLocked):
+        roots(tmp_path, tmp_path / "inbox", XDG_RUNTIME_DIR=runtime).acquire()
+    first.release()
+    with pytest.raises(StateError, match="watched twice"):
+        roots(tmp_path / "file", tmp_path / "inbox").acquire()
+
+
+def test_a_home_that_two_machines_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of one name on two machines are two."""
+    first = roots(tmp_path, tmp_path / "inbox")
+    first.acquire()
+    monkeypatch.setattr(rootlocks, "_machine", lambda: "another")
+    second = roots(tmp_path, tmp_path / "inbox", tmp_path / "inbox" / "jane")
+    second.acquire()
+    second.release()
+    first.release()
+
+
+def test_a_root_under_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same directory mounted at two places is one root, also if the one lies deeper in it."""
+    (tmp_path / "inbox/jane").mkdir(parents=True)
+    (tmp_path / "mnt").symlink_to("inbox")
+    monkeypatch.setattr(lock.os.path, "realpath", lambda path: str(path))  # a mount is no link
+    first = roots(tmp_path, tmp_path / "inbox")
+    first.acquire()
+    for name in ("mnt", "mnt/jane"):
+        with pytest.raises(StateLocked, match="it overlaps"):
+            roots(tmp_path, tmp_path / name).acquire()
+    first.release()

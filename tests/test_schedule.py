@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from astria_sync.clock import jumped
 from astria_sync.core.model import Tick
-from astria_sync.schedule import CHECK_SECONDS, Schedule, jumped
+from astria_sync.schedule import Schedule
+from astria_sync.watch import CHECK_SECONDS
 
 
 class Clock:
@@ -35,7 +37,7 @@ def clock() -> Clock:
 @pytest.fixture
 def schedule(posted: list[Tick], clock: Clock) -> Iterator[Schedule]:
     before = set(threading.enumerate())
-    schedule = Schedule(posted.append, rescan_seconds=300, poll_rescan_seconds=20, clock=clock)
+    schedule = Schedule(posted.append, rescan_seconds=300, clock=clock)
     schedule.start()
     yield schedule
     schedule.stop()
@@ -55,17 +57,17 @@ def test_each_job_posts_its_tick(schedule: Schedule, posted: list[Tick]) -> None
     """A job does nothing but post its message."""
     for job in jobs(schedule).values():
         job.func(*job.args)
-    assert sorted(tick.what for tick in posted) == ["check", "rescan", "rescan-polled"]
+    assert sorted(tick.what for tick in posted) == ["check", "rescan"]
 
 
 def test_first_runs_come_after_one_interval(schedule: Schedule, clock: Clock) -> None:
     """Nothing is due at the start, when the engine looks by itself."""
-    assert first_runs(schedule, clock) == {"rescan": 300, "check": CHECK_SECONDS, "rescan-polled": 20}
+    assert first_runs(schedule, clock) == {"rescan": 300, "check": CHECK_SECONDS}
 
 
-def test_without_polled_roots_there_is_no_tick_for_them(clock: Clock, posted: list[Tick]) -> None:
-    """`poll_rescan_seconds=None` leaves that job out, and a short rescan shortens the check."""
-    schedule = Schedule(posted.append, rescan_seconds=2.5, poll_rescan_seconds=None, clock=clock)
+def test_a_short_rescan_shortens_the_check(clock: Clock, posted: list[Tick]) -> None:
+    """Whoever wants a full look often wants to know as soon that somebody is deaf."""
+    schedule = Schedule(posted.append, rescan_seconds=2.5, clock=clock)
     schedule.start()
     assert first_runs(schedule, clock) == {"rescan": 2.5, "check": 2.5}
     schedule.stop()
@@ -84,18 +86,18 @@ def test_forty_days_forward_are_one_run(schedule: Schedule) -> None:
         assert len(job._get_run_times(later)) == 1
 
 
-def test_rearm_counts_from_the_new_time(schedule: Schedule, clock: Clock) -> None:
-    """A clock set back an hour stops nothing once the jobs are set anew."""
+def test_a_restart_counts_from_the_new_time(schedule: Schedule, clock: Clock) -> None:
+    """A clock set back an hour stops nothing once all is set anew."""
     clock.time -= 3600
     assert min(first_runs(schedule, clock).values()) > 3600
-    schedule.rearm()
-    assert first_runs(schedule, clock) == {"rescan": 300, "check": CHECK_SECONDS, "rescan-polled": 20}
+    schedule.restart()
+    assert first_runs(schedule, clock) == {"rescan": 300, "check": CHECK_SECONDS}
 
 
 def test_a_tick_that_is_due_arrives(clock: Clock) -> None:
     """The scheduler's own thread runs a job that is due, and a nonsensical interval does not spin."""
     arrived = threading.Event()
-    schedule = Schedule(lambda _: arrived.set(), rescan_seconds=0, poll_rescan_seconds=None, clock=clock)
+    schedule = Schedule(lambda _: arrived.set(), rescan_seconds=0, clock=clock)
     clock.time -= 10
     schedule.start()
     assert arrived.wait(5)

@@ -215,6 +215,7 @@ class Look:
     complete: bool = True
     problem: str = ""
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[str, ...] = ()  # mount points in the root, "." if it is one, that were there all the while
 
 
 # Messages to the engine. Each is one fact; the engine decides what follows.

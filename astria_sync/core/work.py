@@ -1,5 +1,6 @@
 """Pieces of work for the pool: what is to be done, as frozen data, and what comes back in `Outcome.result`."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -129,14 +130,14 @@ class Poll:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
-    """List pages, newest first, down to (not including) id `down_to`, and no further back than `since` (epoch
-    seconds). Comes back as Pages.
+    """List pages, newest first, down to (not including) id `down_to`, and no further back than `back` seconds before its
+    first page, by Astria's clock alone. Comes back as Pages.
     """
 
     kind: str
     workspace: str
     down_to: int
-    since: float = 0.0
+    back: float = math.inf
     purpose: str = (
         "mark"  # mark: the highest id only, one page; adopt: all; unsure, audit: down to the watermark
     )

@@ -1,15 +1,18 @@
 """`doctor` says what is wrong and what to do."""
 
 import json
+import os
+import shutil
 import time
 from email.utils import formatdate
-from pathlib import Path
 
 import pytest
 
 from astria_sync import doctor as checks
-from astria_sync import surroundings
+from astria_sync import kernel, surroundings
 from astria_sync.core.retry import Answer, NoAnswer
+from astria_sync.journal import open_journal
+from astria_sync.lock import StateLock
 from astria_sync.settings import Watch
 
 NOWHERE = {"ASTRIA_BASE_URL": "http://127.0.0.1:9", "ASTRIA_AUTH_TOKEN": "not-a-real-key"}
@@ -128,36 +131,83 @@ def test_the_clock_is_compared_with_the_servers(skew, level):
     assert found["clock"].level == level
 
 
-def test_a_share_that_tells_no_changes(tmp_path, monkeypatch):
-    """On a network share without events = "poll" changes go unseen."""
-    monkeypatch.setattr(surroundings, "_file_system", lambda _: "nfs4")
-    watch = Watch(path=tmp_path, output=tmp_path / "out")
-    assert [one.level for one in surroundings.root(watch)] == ["ok", "warning"]
+@pytest.fixture
+def proc(tmp_path, monkeypatch):
+    """A /proc of the test's own, with these limits."""
+
+    def make(watches=100_000, instances=128, mounts=()):
+        top = tmp_path / "proc"
+        for name, value in {
+            "sys/fs/inotify/max_user_watches": watches,
+            "sys/fs/inotify/max_user_instances": instances,
+            "self/mounts": "".join(f"{mount} rw 0 0\n" for mount in mounts),
+        }.items():
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            (top / name).write_text(str(value))
+        monkeypatch.setattr(kernel, "_PROC", top)
+        return top
+
+    return make
+
+
+def test_a_share_that_tells_no_changes(tmp_path, proc):
+    """On a network share changes go unseen, so it is looked at every so often; that is said, and no trouble."""
+    proc(mounts=[f"server:/x {tmp_path} nfs4"])
+    found = list(surroundings.root(Watch(path=tmp_path, output=tmp_path / "out")))
+    assert [one.level for one in found] == ["ok", "ok"]
+    assert "nfs4" in found[1].text
+    assert "every 30 s" in found[1].text
     polled = Watch(path=tmp_path, output=tmp_path / "out", events="poll")
     assert [one.level for one in surroundings.root(polled)] == ["ok"]
 
 
-def test_the_file_system_is_the_innermost_mount(tmp_path):
-    """The longest mount point around the path says what it is on."""
-    mounts = tmp_path / "mounts"
-    mounts.write_text("a / ext4 rw 0 0\nb /mnt/my\\040share nfs4 rw 0 0\nc /mnt/my tmpfs rw 0 0\n")
-    assert surroundings._file_system(Path("/mnt/my share/x"), mounts) == "nfs4"
-    assert surroundings._file_system(Path("/home"), mounts) == "ext4"
-    assert surroundings._file_system(Path("/home"), tmp_path / "none") == ""
-
-
-def test_too_few_watches(desk, monkeypatch, tmp_path):
-    """Fewer watches than folders is told with the sysctl that helps."""
-    limits = tmp_path / "limits"
-    limits.mkdir()
-    (limits / "max_user_watches").write_text("3")
-    (limits / "max_user_instances").write_text("128")
-    monkeypatch.setattr(surroundings, "_INOTIFY", limits)
+def test_too_few_watches(desk, proc):
+    """Fewer watches than folders is told with the sysctl that helps; folders on a share need none."""
     for name in ("a", "b", "c"):
         (desk.configure().inbox / name).mkdir()
+    proc(watches=3)
     shown = desk("doctor", **NOWHERE).stdout
     assert "4 watches needed, 3 allowed" in shown
-    assert "sysctl fs.inotify.max_user_watches=" in shown
+    assert "sudo sysctl fs.inotify.max_user_watches=524288 (" in shown
+    proc(watches=3, mounts=[f"server:/x {desk.inbox} cifs"])
+    assert "0 watches needed" in desk("doctor", **NOWHERE).stdout
+
+
+def test_watches_that_others_have_taken(desk, proc):
+    """The limit is one for all of a user's programs: what others watch is counted, by the kernel's own account."""
+    top = proc(watches=5, instances=1)
+    for number, process in {"10": os.getuid(), "11": os.getuid() + 1}.items():
+        (top / number / "fd").mkdir(parents=True)
+        (top / number / "fdinfo").mkdir()
+        (top / number / "fd/7").symlink_to("anon_inode:inotify")
+        (top / number / "fdinfo/7").write_text("pos:\t0\n" + "inotify wd:1 ino:1\n" * 5)
+        if os.getuid() == 0:
+            os.chown(top / number, process, -1)
+        elif process != os.getuid():
+            shutil.rmtree(top / number)
+    shown = desk.configure()("doctor", **NOWHERE).stdout
+    assert "1 watches needed, 5 allowed, 5 taken by others (1 instances, 1 taken)" in shown
+    assert (
+        "sysctl fs.inotify.max_user_watches=524288 && sudo sysctl fs.inotify.max_user_instances=1024 ("
+        in shown
+    )
+
+
+def test_what_the_daemon_cannot_do_is_told(desk):
+    """What a running daemon cannot watch or look at stands in `doctor` too."""
+    lock = StateLock(desk.configure().state)
+    lock.acquire()
+    try:
+        journal = open_journal(desk.state, now=0)
+        journal.put("watch_problems", {str(desk.inbox): "the kernel watches no more folders"})
+        journal.put("root:/gone", "/gone cannot be read")
+        journal.close()
+        shown = desk("doctor", **NOWHERE).stdout
+    finally:
+        lock.release()
+    assert f"{desk.inbox}: the kernel watches no more folders" in shown
+    assert "/gone cannot be read" in shown
+    assert "watches no more" not in desk("doctor", **NOWHERE).stdout
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from astria_sync import lock
 from astria_sync.lock import StateLock
 
 
@@ -63,12 +64,12 @@ def test_run_without_a_token_ends_with_4(desk):
 
 def test_run_beside_another_daemon_ends_with_3(desk, account):
     """One daemon at a time for one state."""
-    lock = StateLock(desk.configure().state)
-    lock.acquire()
+    held = StateLock(desk.configure().state)
+    held.acquire()
     try:
         result = desk.process("run", "--once", **account)
     finally:
-        lock.release()
+        held.release()
     assert result.returncode == 3
     assert "in use by" in result.stderr
 
@@ -99,6 +100,46 @@ def test_a_daemon_takes_orders_and_ends_on_ctrl_c(desk, account):
         _, words = daemon.communicate(timeout=20)
     assert daemon.returncode == 0, words
     assert f"Watching {desk.inbox}" in words
+
+
+def test_the_second_daemon_ends_with_3_and_names_the_first(desk, account, monkeypatch):
+    """One state, by its name and by a link; one root with another state, by a link, from above, from inside, without a session:
+    all end with 3, name the process, since when, and its state. Once the first was killed, nothing of it is in the way.
+    """
+    monkeypatch.setattr(lock, "_PATIENCE", 0.05)
+    first = start(desk.configure(), "--config", str(desk.config), "run", **account)
+    try:
+        while not re.search("Watching", first.stderr.readline()):
+            assert first.poll() is None
+        here = rf"in use by another astria-sync \(process {first.pid}, since 20\d\d-[^)]*, run\)"
+        for arguments in (["run"], ["run", "--once"]):
+            refused = desk(*arguments, **account)
+            assert refused.exit_code == 3
+            assert re.search(here, refused.stderr), refused.stderr
+        (desk.home / "link.db").symlink_to(desk.state)
+        (desk.home / "link").symlink_to(desk.inbox)
+        (desk.inbox / "jane").mkdir()
+        there = rf"is watched already by another astria-sync \(process {first.pid}, since .* with the state {desk.state};"
+        for state, root, said, session in (
+            ("link.db", "inbox", here, True),
+            ("other.db", "inbox", there, True),
+            ("other.db", "inbox", there, False),
+            ("other.db", "link", there, True),
+            ("other.db", "inbox/jane", there, True),
+            ("other.db", ".", there, True),
+        ):
+            other = desk.home / "other.toml"
+            other.write_text(f'state = "{state}"\n[[watch]]\npath = "{root}"\noutput = "{desk.home}/out2"\n')
+            environ = account if session else account | {"XDG_RUNTIME_DIR": ""}
+            refused = desk("--config", str(other), "run", "--once", config=False, **environ)
+            assert refused.exit_code == 3, (state, root)
+            assert re.search(said, refused.stderr), refused.stderr
+        assert json.loads(desk("status", "--json").stdout)["daemon"]["pid"] == first.pid
+    finally:
+        first.kill()
+        first.communicate()
+    (desk.inbox / "sky.prompt").write_text("a sky")
+    assert desk("run", "--once", **account).exit_code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

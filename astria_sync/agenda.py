@@ -1,0 +1,49 @@
+"""Which folders are to be looked at, and the looks that are under way: one for each root at a time."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from astria_sync.context import Context
+from astria_sync.core import work
+from astria_sync.places import tell_root_trouble
+
+_MANY: Final = 200  # more folders than this to look at: one walk of the whole root is cheaper
+_SLOW: Final = 120.0  # seconds; a share whose server is gone lets one wait for as long as it likes
+
+
+@dataclass(kw_only=True)
+class Agenda:
+    """Root → folder → whether with all below."""
+
+    ctx: Context
+    roots: dict[str, dict[str, bool]] = field(default_factory=dict)
+    _began: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # on both clocks
+
+    def add(self, root: str, folder: str, *, recursive: bool) -> None:
+        """One folder more, if its root is watched; many of one root are the whole root."""
+        if root not in self.ctx.watches:
+            return
+        folders = self.roots.setdefault(root, {})
+        if len(folders) > _MANY:
+            self.add_all(root)
+        elif not folders.get("."):
+            folders[folder] = recursive or folders.get(folder, False)
+
+    def add_all(self, root: str) -> None:
+        """All of a root."""
+        self.roots[root] = {".": True}
+
+    def plan(self) -> None:
+        """Start the looks that are due; say of one that does not end."""
+        for root, folders in list(self.roots.items()):
+            if self.ctx.start(("walk", root), work.Walk(root=root, scopes=tuple(folders.items()))):
+                del self.roots[root]
+                self._began[root] = (self.ctx.now, self.ctx.wall)
+            elif self.ctx.now - self._began[root][0] > _SLOW:
+                tell_root_trouble(self.ctx, root, _endless(root, self._began[root][1]))
+
+
+def _endless(root: str, wall: float) -> str:
+    began = datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"The look at {root} that began at {began} has not ended; does its disk, or its server, answer?"

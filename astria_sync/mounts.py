@@ -1,0 +1,51 @@
+"""Disks that are mounted at or below a root: what lay on one that is not there now is not gone, whatever lies at its mount point."""
+
+from dataclasses import dataclass, field
+
+from astria_sync.context import Context
+from astria_sync.core.model import Look
+from astria_sync.places import Key, Places, is_below
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmounted:
+    """Disks that were seen and are not there: mount point, relative to the root → the newest source that may lie on it."""
+
+    root: str
+    newest: dict[str, int] = field(default_factory=dict)
+
+    def hides(self, key: Key, source_id: int) -> bool:
+        """Whether a source that is not to be seen may lie on one of them."""
+        return any(source_id <= newest and is_below(key[1], [point]) for point, newest in self.newest.items())
+
+    @property
+    def problem(self) -> str:
+        """For the person who may mount it; "" if all are there."""
+        points = [self.root if point == "." else f"{self.root}/{point}" for point in sorted(self.newest)]
+        verb = "is" if len(points) == 1 else "are"
+        return (
+            f"{', '.join(points)} {verb} not mounted; what is known of it is kept as it was."
+            if points
+            else ""
+        )
+
+
+def compare(ctx: Context, places: Places, look: Look, seen: set[Key]) -> Unmounted:
+    """Which disks are missing; and remember those that are there.
+
+    A disk that is not mounted, but of which something lies at its place all the same, was replaced by a plain folder.
+    """
+    journal, name = ctx.journal, f"mounts:{look.root}"
+    known: dict[str, int] = journal.get(name, {})
+    ids = {key[1]: places.known[key][0] for key in seen if key in places.known and key not in places.missing}
+    missing = {}
+    for point, newest in known.items():
+        if point in look.mounts:
+            continue
+        if not any(source <= newest and is_below(path, [point]) for path, source in ids.items()):
+            missing[point] = newest
+    latest = journal.value("SELECT max(id) FROM sources") or 0 if look.mounts else 0
+    now = {**missing, **dict.fromkeys(look.mounts, latest)}
+    if now != known:
+        journal.put(name, now or None)
+    return Unmounted(root=look.root, newest=missing)

@@ -1,0 +1,144 @@
+"""The machine under the daemon: disks that come and go, roots that are replaced, limits, shares that hang, queues that overflow."""
+
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from astria_sync import agenda, tasks
+from tests.service_harness import running
+
+TOP = Path(__file__).resolve().parent.parent.parent
+UNSHARE = ["unshare", "--map-root-user", "--mount"]
+
+
+@pytest.fixture(scope="session")
+def _namespaces() -> None:
+    """Skips where a user may not have mounts of his own."""
+    if not sys.platform.startswith("linux") or shutil.which("unshare") is None:
+        pytest.skip("there is no unshare here")
+    tried = subprocess.run(
+        [*UNSHARE, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
+    )
+    if tried.returncode:
+        pytest.skip(f"namespaces are not to be had here ({tried.stderr.decode().strip()})")
+
+
+@pytest.mark.usefixtures("_namespaces")
+def test_in_a_namespace_of_its_own(tmp_path: Path) -> None:
+    """What tests/namespaced.py says of each of its scenarios, with real mounts and real limits."""
+    scenarios = ["a_disk_in_a_root", "a_root_on_a_disk", "too_few_watches"]
+    command = [*UNSHARE, sys.executable, "-m", "tests.namespaced", str(tmp_path), *scenarios]
+    ended = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=200, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == scenarios
+
+
+@pytest.fixture
+def filled(studio):
+    """A studio whose folder and prompts are done; one prompt waits."""
+    studio.folder("jane", pictures=2)
+    studio.prompt("jane/a.prompt", "runs")
+    studio.prompt("b.prompt", "words")
+    studio.prompt("waits.prompt", "<nobody> far away")
+    studio.run_once()
+    return studio
+
+
+def _missing(studio):
+    with studio.journal() as journal:
+        return sorted(source.path for source in journal.sources("missing_since IS NOT NULL"))
+
+
+def _again(daemon):
+    daemon.look()
+    assert daemon.run(10), daemon.studio.told(daemon.journal)
+
+
+def test_a_root_that_is_renamed_and_comes_back(filled):
+    """While it is away nothing in it counts as gone, and it is told; back again, what is new in it is found."""
+    away = filled.inbox.with_name("away")
+    with filled.daemon() as daemon:
+        _again(daemon)
+        filled.inbox.rename(away)
+        _again(daemon)
+        assert "cannot be read" in daemon.journal.get(f"root:{filled.inbox}")
+        assert _missing(filled) == []
+        (away / "c.prompt").write_text("new words")
+        away.rename(filled.inbox)
+        _again(daemon)
+        assert daemon.journal.get(f"root:{filled.inbox}") is None
+    assert filled.states()["waits.prompt"] == "waiting"
+    assert filled.made() == (1, 3)
+
+
+@pytest.mark.parametrize("how", ["copied", "emptied", "another"])
+def test_a_root_that_is_replaced(filled, how):
+    """Another directory under its name: a copy of all is nothing new; an empty one is suspicious; one with other things in it is
+    believed. Whatever comes back, the same or written anew, is paid for once.
+    """
+    old = filled.inbox.with_name("old")
+    with filled.daemon() as daemon:
+        _again(daemon)
+        filled.inbox.rename(old)
+        if how == "copied":
+            shutil.copytree(old, filled.inbox, copy_function=shutil.copyfile)
+        else:
+            filled.inbox.mkdir()
+        if how == "another":
+            filled.prompt("other.prompt", "quite other words")
+        _again(daemon)
+        gone = ["b.prompt", "jane", "jane/a.prompt"] if how == "another" else []
+        assert _missing(filled) == gone
+        assert bool(daemon.journal.get(f"root:{filled.inbox}")) is (how == "emptied")
+        shutil.copytree(old, filled.inbox, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        _again(daemon)
+    assert _missing(filled) == []
+    assert filled.states()["waits.prompt"] == "waiting"
+    assert filled.made() == (1, 3 if how == "another" else 2)
+
+
+def test_a_share_that_hangs_holds_up_only_itself(studio, monkeypatch):
+    """Whoever reads from it waits for as long as it likes, and there is much to be read: other roots go on, `status` says so, and
+    once it answers all is well.
+    """
+    hung, answered = studio.inbox, threading.Event()
+    second = studio.root("second")
+    real = tasks.read_folder
+
+    def read_folder(root, path):
+        if root.path == str(hung):
+            answered.wait(30)
+        return real(root, path)
+
+    monkeypatch.setattr(tasks, "read_folder", read_folder)
+    monkeypatch.setattr(agenda, "_SLOW", 0.0)
+    for n in range(13):  # one more than there are threads
+        studio.folder(f"hung{n}")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: sum(key[0] == "read" for key in daemon.engine.ctx.under_way) == 13)
+        studio.write(second / "well/1.jpg", studio.photo())
+        daemon.look()
+        daemon.until(lambda: studio._states(daemon.journal).get("well") == "ready")
+        daemon.look()
+        daemon.until(lambda: "has not ended" in daemon.journal.get(f"root:{hung}", ""))
+        answered.set()
+        assert daemon.run(10)
+        assert daemon.journal.get(f"root:{hung}") is None
+    assert set(studio.states().values()) == {"ready"}
+
+
+def test_where_no_changes_are_told(studio, monkeypatch):
+    """Without inotify, as on other systems than Linux, files are found by a look at every check, long before the rescan."""
+    monkeypatch.setitem(sys.modules, "astria_sync.inotify", None)
+    monkeypatch.setattr("astria_sync.schedule.CHECK_SECONDS", 0.2)
+    monkeypatch.setattr("astria_sync.loop._LONGEST_WAIT", 0.2)
+    studio.tables["timing"]["rescan_seconds"] = 300
+    with running(studio) as daemon:
+        for name in "ab":
+            studio.prompt(f"{name}.prompt", f"words {name}")
+            daemon.done(f"{name}.prompt")
+        assert daemon.problems() == ""

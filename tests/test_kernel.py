@@ -1,0 +1,108 @@
+"""What /proc says, as it is written there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from astria_sync import kernel
+from astria_sync.kernel import Limit
+
+MOUNTS = """\
+sysfs /sys sysfs rw 0 0
+/dev/sda1 / ext4 rw,relatime 0 0
+nas:/export /mnt/my\\040share nfs4 rw,vers=4.2 0 0
+tmpfs /mnt/my tmpfs rw 0 0
+me@host:/ /home/jane/remote fuse.sshfs rw 0 0
+/dev/sdb1 /media/stick fuseblk rw 0 0
+/dev/sdc1 /media/caf\303\251\\134 ext4 rw 0 0
+auto /net/x autofs rw 0 0
+nas:/x /net/x cifs rw 0 0
+"""
+
+
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mounts").write_bytes(MOUNTS.encode("latin-1"))
+    monkeypatch.setattr(kernel, "_PROC", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("/mnt/my share/x", ("/mnt/my share", "nfs4")),
+        ("/mnt/my/x", ("/mnt/my", "tmpfs")),
+        ("/mnt/mystery", ("/", "ext4")),
+        ("/media/café\\/x", ("/media/café\\", "ext4")),
+        ("/net/x", ("/net/x", "cifs")),
+    ],
+)
+def test_the_innermost_and_latest_mount_counts(proc: Path, path: str, where: tuple[str, str]) -> None:
+    """The longest mount point around the path, and what was mounted there last; names as they are."""
+    assert kernel.mounted_at(path) == where
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/mnt/my share/x", "nfs4"),
+        ("/home/jane/remote", "fuse.sshfs"),
+        ("/media/stick", ""),
+        ("/home/jane", ""),
+    ],
+)
+def test_which_file_systems_are_silent(proc: Path, path: str, kind: str) -> None:
+    """Shares and what programs mount; not this machine's own disks, of whatever make."""
+    assert kernel.silent(path) == kind
+
+
+def test_what_is_mounted_below(proc: Path) -> None:
+    """All mount points in a folder, itself included, and none beside it."""
+    assert list(kernel.mounts_below("/mnt/my")) == ["/mnt/my"]
+    assert list(kernel.mounts_below("/media/")) == ["/media/stick", "/media/café\\"]
+
+
+def test_the_lower_limit_holds(proc: Path) -> None:
+    """A container's own limit may be lower than the machine's; the one that holds is named."""
+    for name, value in {"fs/inotify/max_user_watches": 192_536, "user/max_inotify_watches": 12}.items():
+        (proc / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
+        (proc / "sys" / name).write_text(f"{value}\n")
+    limit = kernel.watches()
+    assert limit is not None
+    assert (limit.name, limit.most) == ("user.max_inotify_watches", 12)
+    (proc / "sys/user/max_inotify_watches").unlink()
+    limit = kernel.watches()
+    assert limit is not None
+    assert limit.most == 192_536
+    assert kernel.instances() is None
+
+
+@pytest.mark.parametrize("most", [8192, 192_536, 524_288, 3_000_000])
+@pytest.mark.parametrize("needed", [1, 60_000, 2_000_000])
+def test_what_is_advised_is_enough(most: int, needed: int) -> None:
+    """With the number in the advice, all that is needed fits beside all that has filled the present limit."""
+    limit = Limit(name="fs.inotify.max_user_watches", most=most, usual=524_288)
+    assert limit.enough(needed) >= most + needed
+    assert limit.advice(needed) == f"sudo sysctl fs.inotify.max_user_watches={limit.enough(needed)}"
+
+
+def test_our_own_watches_are_counted(tmp_path: Path) -> None:
+    """The real /proc tells what this process watches, and leaves it out when told to."""
+    if not Path("/proc/self/fdinfo").exists():
+        pytest.skip("this system has no /proc")
+    from astria_sync.watch import Watched, Watcher
+
+    before = kernel.in_use(but_by=None)
+    (tmp_path / "a").mkdir()
+    watcher = Watcher([Watched(path=str(tmp_path), output="/nowhere")], lambda _: None)
+    watcher.start()
+    try:
+        programs, watches = kernel.in_use()
+        assert programs > before[0] - 1
+        assert watches >= 2
+        without = kernel.in_use(but_by=os.getpid())
+        assert without[1] <= watches - 2
+    finally:
+        watcher.stop()
