@@ -39,7 +39,11 @@ class Wire:
     """Called while a call waits."""
 
     seen: Counter[str] = field(default_factory=Counter)
-    hits: list[str] = field(default_factory=list)
+    trail: list[tuple[str, str]] = field(default_factory=list)
+    """Every call, and the file that it is about."""
+
+    hits: list[int] = field(default_factory=list)
+    """Where in the trail something was done."""
 
     def take(self, call: Call, listener: Listener, pid: int) -> None:
         place = self.scene.place(call.path)
@@ -48,10 +52,11 @@ class Wire:
             return
         label = f"{call.name}:{place}"
         self.seen[label] += 1
+        self.trail.append((label, call.path))
         self.each(label)
         what = self.decide(label, self.seen[label])
         if what:
-            self.hits.append(f"{label} {self.seen[label]} {call.path}")
+            self.hits.append(len(self.trail) - 1)
         if what == KILL:  # it gets no answer: with one, the call might still be made
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

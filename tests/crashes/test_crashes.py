@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.crashes import filling, points, storms
+from tests.crashes.bench import Wire
 from tests.crashes.points import Point
 
 SEED = int(os.environ.get("CRASHES_SEED", "1"))
@@ -53,6 +54,20 @@ def test_killed_at_a_system_call(bench, counts, label, nth):
 def test_a_system_call_that_fails(bench, counts, label, error, on):
     """A disk that fails, once or several times in a row: the same process goes on by itself, and nothing is lost or half."""
     points.play(bench, Point(label=label, n=chosen(counts, label, 0), what=error, on=on))
+
+
+@pytest.mark.parametrize("label", ["fsync:picture", "write:picture"])
+def test_what_was_not_written_for_certain_is_thrown_away(bench, counts, label):
+    """After a failed fsync a file's pages count as clean, so that another fsync proves nothing: the file is begun anew."""
+    assert counts[label]
+    with bench.scene() as scene:
+        wire = Wire(scene=scene, decide=Point(label=label, n=1, what="EIO").decide())
+        assert bench.run(scene, wire=wire) == 0
+        (hit,) = wire.hits
+        file = wire.trail[hit][1]
+        after = [what for what, path in wire.trail[hit + 1 :] if path == file]
+        assert after[0] == "unlink:picture"
+        assert after[-4:] == ["write:picture", "fsync:picture", "link:picture", "unlink:picture"]
 
 
 @pytest.mark.parametrize("label", ["commit", "link", "send"])
