@@ -60,8 +60,8 @@ print-python:
 soak: $(VENV)/.test  # N schedules of the simulation, from SEED on; a failing one is told as the command that plays it again
 	$(BIN)/python -m tests.simulation $(SEED) --soak $(N) --workers $(shell nproc)
 
-rivals: $(VENV)/.test  # the same faults for other clients: make rivals CLIENT=path/to/astria
-	$(BIN)/python -m tests.rivals $(if $(CLIENT),--official $(CLIENT))
+rivals: $(VENV)/.test  # how CLIENT stands trouble ("python3 path/to/astria", or a line with {text} {output}); without it astria-sync itself
+	$(BIN)/python -m tests.rivals --client '$(CLIENT)'
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

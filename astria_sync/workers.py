@@ -89,7 +89,9 @@ class Pools:
         if piece.lane is not Lane.DISK:
             self._astria.submit(piece)
             return
-        place = str(getattr(piece, "root", "") or getattr(piece, "output", ""))  # the state's copy has neither
+        place = str(
+            getattr(piece, "root", "") or getattr(piece, "output", "")
+        )  # the state's copy has neither
         if place not in self._disks:
             self._disks[place] = Workers(self._perform, self._post, threads=_DISK_THREADS)
         self._disks[place].submit(piece)

@@ -1,166 +1,200 @@
-"""Command lines that can be put to the test, each told its server, token, words and output in its own way."""
+"""How a client is told what to make, and how it is asked for it: one command, that a person would type again if it fails."""
 
-import json
 import os
 import shlex
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Protocol
 
-WORDS = "a lighthouse in the fog"
-_LONGEST = 60.0  # seconds of one attempt
+from PIL import Image
+
+from tests.rivals.cases import Thing
+
+TEXT: Final = "a lighthouse in the rain"
+TOP: Final = Path(__file__).resolve().parent.parent.parent
 
 
-@dataclass
-class Scene:
-    """One client's home while a case is played."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What is wanted, and where everything lies."""
 
-    home: Path
+    makes: Thing
     base_url: str
     token: str
-    seen: set[str] = field(default_factory=set)  # where the token showed itself
+    home: Path
 
     @property
     def output(self) -> Path:
+        """Where pictures are to end."""
         return self.home / "out"
 
-    def run(
-        self, line: Sequence[str], *, kill: threading.Event | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, or kill it when the event is set; watches what its processes are called with."""
-        env = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
-        env |= {"HOME": str(self.home), "ASTRIA_BASE_URL": self.base_url, "ASTRIA_AUTH_TOKEN": self.token}
-        env |= {"ASTRIA_CONFIG_DIR": str(self.home / "config"), "ASTRIA_CACHE_DIR": str(self.home / "cache")}
-        env |= {"ASTRIA_NO_AUTO_UPGRADE": "1", "XDG_RUNTIME_DIR": str(self.home)}
-        process = subprocess.Popen(
-            line,
-            env=env,
-            cwd=self.home,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        with _listening(self, process.pid), _killing(process, kill):
-            try:
-                out, err = process.communicate(timeout=_LONGEST)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                out, err = process.communicate()
-        if self.token in out + err:
-            self.seen.add("its output")
-        return subprocess.CompletedProcess(line, process.returncode, out, err)
+    @property
+    def photo(self) -> Path:
+        """What a tune is made of."""
+        return self.home / "photos" / "jane.jpg"
+
+    def prepare(self) -> None:
+        """Put there what every client finds."""
+        self.output.mkdir(parents=True)
+        self.photo.parent.mkdir()
+        Image.new("RGB", (64, 64), "red").save(self.photo)
 
 
-@contextmanager
-def _listening(scene: Scene, session: int) -> Iterator[None]:
-    """Look at the arguments of every process of a session, as any user of the machine can."""
-    over = threading.Event()
+class Client(Protocol):
+    """Somebody who can be asked for one generation, or for one tune."""
 
-    def look() -> None:
-        while not over.wait(0.01):
-            for place in Path("/proc").glob("[0-9]*"):
-                try:
-                    if (
-                        os.getsid(int(place.name)) == session
-                        and scene.token.encode() in (place / "cmdline").read_bytes()
-                    ):
-                        scene.seen.add("the process list")
-                except OSError:
-                    continue
+    name: str
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    def makes(self, thing: Thing) -> bool:
+        """Whether it can be asked for that."""
 
+    def prepare(self, order: Order) -> None:
+        """Write what the command needs. Called once, before the first run."""
 
-@contextmanager
-def _killing(process: "subprocess.Popen[str]", kill: threading.Event | None) -> Iterator[None]:
-    def wait() -> None:
-        assert kill is not None
-        if kill.wait(_LONGEST) and process.poll() is None:
-            os.killpg(process.pid, 9)
+    def command(self, order: Order) -> Sequence[str]:
+        """The command line; the same each time."""
 
-    if kill is not None:
-        threading.Thread(target=wait, daemon=True).start()
-    yield
+    def environment(self, order: Order) -> dict[str, str]:
+        """What it finds in its environment besides PATH and HOME."""
 
 
 class AstriaSync:
-    """This project: a prompt is saved, and `run --once` does the rest."""
+    """This project: files are saved into a folder, and `run --once` does what is there to do."""
 
-    name = "astria-sync"
+    def __init__(self, program: Sequence[str] = ()) -> None:
+        self.program = list(program) or [sys.executable, "-m", "astria_sync"]
+        self.name = said_version(self.program)
 
-    def prepare(self, scene: Scene) -> None:
-        inbox = scene.home / "inbox"
+    def makes(self, thing: Thing) -> bool:
+        return bool(thing)
+
+    def prepare(self, order: Order) -> None:
+        inbox = order.home / "inbox"
         inbox.mkdir()
-        (inbox / "wish.prompt").write_text(WORDS)
-        (scene.home / "config.toml").write_text(
-            f'state = "state/s.db"\n[timing]\nsettle_seconds = 0.1\npoll_seconds = 0.1\nretry_base_seconds = 0.2\n'
-            f'reconcile_after_seconds = 0.6\n[[watch]]\npath = "{inbox}"\noutput = "{scene.output}"\n'
+        (order.home / "config.toml").write_text(
+            'state = "state/state.db"\n[astria]\ntimeout_seconds = 1\n[timing]\nsettle_seconds = 0.05\npoll_seconds = 0.1\n'
+            "retry_base_seconds = 0.1\nretry_max_seconds = 0.3\nreconcile_after_seconds = 0.2\n"
+            '[[watch]]\npath = "inbox"\noutput = "out"\n'
         )
+        if order.makes == "tune":
+            (inbox / "jane").mkdir()
+            (inbox / "jane" / "jane.jpg").write_bytes(order.photo.read_bytes())
+        else:
+            (inbox / "lighthouse.prompt").write_text(TEXT)
 
-    def attempt(self, scene: Scene, kill: threading.Event | None) -> int:
-        line = [
-            sys.executable,
-            "-m",
-            "astria_sync",
+    def command(self, order: Order) -> Sequence[str]:
+        return [
+            *self.program,
             "--config",
-            str(scene.home / "config.toml"),
+            str(order.home / "config.toml"),
             "run",
             "--once",
+            "--timeout",
+            "30",
         ]
-        return scene.run(line, kill=kill).returncode
+
+    def environment(self, order: Order) -> dict[str, str]:
+        return {
+            "ASTRIA_BASE_URL": order.base_url,
+            "ASTRIA_AUTH_TOKEN": order.token,
+            "XDG_RUNTIME_DIR": str(order.home / "runtime"),
+            "PYTHONPATH": str(TOP),
+        }
 
 
 class Official:
-    """Astria's own client: login once, `generate --wait`, then `download`; all of it again if any of it fails."""
+    """Astria's own client: `generate --wait` and then `download` of what that printed, as its documentation shows."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.name = "Astria's client"
+    _GENERATE: Final = """
+set -eu
+made=$("$@" generate --text "$TEXT" --num-images 1 --wait)
+id=$(printf %s "$made" | "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["id"])')
+exec "$@" download "$id" --out "$OUTPUT"
+"""
 
-    def prepare(self, scene: Scene) -> None:
-        scene.run(
-            [sys.executable, self.path, "login", "--api-key", scene.token, "--base-url", scene.base_url]
-        )
-        scene.seen.clear()  # there it is told by the person
+    def __init__(self, program: Sequence[str]) -> None:
+        self.program = list(program)
+        self.name = said_version(self.program)
 
-    def attempt(self, scene: Scene, kill: threading.Event | None) -> int:
-        line = [sys.executable, self.path, "generate", "--text", WORDS, "--num-images", "1", "--wait"]
-        done = scene.run(line, kill=kill)
-        if done.returncode:
-            return done.returncode
-        try:
-            made = str(json.loads(done.stdout)["id"])
-        except (ValueError, KeyError, TypeError):
-            return 1
-        return scene.run([sys.executable, self.path, "download", made, "--out", str(scene.output)]).returncode
+    def makes(self, thing: Thing) -> bool:
+        return bool(thing)
 
+    def prepare(self, order: Order) -> None:
+        """It needs nothing but its environment."""
 
-class Any:
-    """A command line with places for {text}, {output}, {base_url} and {token}; the last two are in its environment too."""
+    def command(self, order: Order) -> Sequence[str]:
+        if order.makes == "tune":
+            photo = str(order.photo)
+            return [*self.program, "tunes", "create", "--title", "jane", "--name", "woman", "--image", photo]
+        return ["sh", "-c", self._GENERATE, "sh", *self.program]
 
-    def __init__(self, template: str) -> None:
-        self.template = template
-        self.name = template.split(maxsplit=1)[0]
-
-    def prepare(self, scene: Scene) -> None:
-        scene.output.mkdir()
-
-    def attempt(self, scene: Scene, kill: threading.Event | None) -> int:
-        places = {
-            "text": WORDS,
-            "output": str(scene.output),
-            "base_url": scene.base_url,
-            "token": scene.token,
+    def environment(self, order: Order) -> dict[str, str]:
+        return {
+            "ASTRIA_BASE_URL": order.base_url,
+            "ASTRIA_API_KEY": order.token,
+            "ASTRIA_CONFIG_DIR": str(order.home / "config"),
+            "ASTRIA_CACHE_DIR": str(order.home / "cache"),
+            "ASTRIA_NO_AUTO_UPGRADE": "1",
+            "TEXT": TEXT,
+            "OUTPUT": str(order.output),
+            "PYTHON": sys.executable,
         }
-        return scene.run([part.format(**places) for part in shlex.split(self.template)], kill=kill).returncode
+
+
+class Template:
+    """Any other: a command line with {text}, {output}, {base_url}, {token}; one for tunes with {photo}, if it can make any."""
+
+    def __init__(self, line: str, tune_line: str = "") -> None:
+        self.name = line
+        self._lines: dict[Thing, str] = {"prompt": line, "tune": tune_line}
+
+    def makes(self, thing: Thing) -> bool:
+        return bool(self._lines[thing])
+
+    def prepare(self, order: Order) -> None:
+        """Nothing is known of what it needs."""
+
+    def command(self, order: Order) -> Sequence[str]:
+        values = {
+            "text": TEXT,
+            "output": str(order.output),
+            "base_url": order.base_url,
+            "token": order.token,
+            "photo": str(order.photo),
+            "home": str(order.home),
+        }
+        return [word.format(**values) for word in shlex.split(self._lines[order.makes])]
+
+    def environment(self, order: Order) -> dict[str, str]:
+        return {"ASTRIA_BASE_URL": order.base_url, "ASTRIA_AUTH_TOKEN": order.token}
+
+
+def said_version(program: Sequence[str]) -> str:
+    """What a program says that it is; its name if it says nothing."""
+    try:
+        done = subprocess.run(
+            [*program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=TOP,
+            check=False,
+        )
+    except OSError:
+        return shlex.join(program)
+    return done.stdout.strip() or shlex.join(program)
+
+
+def client_for(line: str, *, tune_line: str = "") -> Client:
+    """Whoever the command line is of: a template has {…}, the others are known by what `--version` says."""
+    if "{" in line:
+        return Template(line, tune_line)
+    program = shlex.split(line)
+    if len(program) == 1 and Path(program[0]).is_file() and not os.access(program[0], os.X_OK):
+        program.insert(0, sys.executable)  # a copy of the official client, as it was fetched
+    if not program or said_version(program).startswith("astria-sync"):
+        return AstriaSync(program)
+    return Official(program)
