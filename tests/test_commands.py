@@ -453,6 +453,14 @@ def test_what_was_made_besides_is_no_order(journal, do):
     assert rows == [("old", "waiting", 1), ("new", "done", 1), ("old", "failed", 1), ("new", "waiting", 2)]
 
 
+def test_what_turned_up_late_is_not_what_the_file_says(journal, do):
+    """An order of an earlier version was given up and turned up after the present one was ordered: that one is made once more."""
+    prompt(journal, "a.prompt", "done", fingerprint="new", script="new", remote_id=8)
+    prompt(journal, "a.prompt", "done", fingerprint="old", script="old", remote_id=9, current=False)
+    assert do("rerun", "a.prompt")["count"] == 1
+    assert journal.prompts("1 ORDER BY id")[-1].script == "new"
+
+
 @pytest.mark.parametrize("armed_at", [2.0, None])
 def test_what_was_sent_is_remembered_when_it_is_tried_anew(journal, do, armed_at):
     """`retry` forgets the seed of what was refused; an attempt that turns up late is recognised by it all the same."""

@@ -97,6 +97,18 @@ def test_a_tune_found_twice(studio):
     assert studio.made() == (2, 1)
 
 
+def test_a_spare_tune_is_not_what_the_folder_names(studio):
+    """Of two that were made the person names the first by its `id`: the folder has that one, and orders nothing anew."""
+    studio.folder("jane", toml='name = "woman"\n')
+    studio.crash(work.CreateTune, sent=True)
+    first, second = studio.sim.ledger.created_tunes()[0].id, tune_again(studio)
+    studio.write("jane/tune.toml", f'name = "woman"\nid = {first}\n')
+    studio.run_once()
+    assert studio.tune("jane").remote_id == first
+    assert [row.current for row in rows(studio, "tunes")] == [True, False]
+    assert told(studio) == {second: first}
+
+
 def test_three_for_one(studio):
     """However many there are: all are fetched, and each is told."""
     studio.prompt("p.prompt", "words")
