@@ -103,7 +103,9 @@ class Commands(click.Group):
             # A file's name may hold bytes that are no text, and a terminal may not know every letter.
             with suppress(AttributeError, ValueError):
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        sys.exit(self._guarded(args, extra))
+        code = self._guarded(args, extra)
+        _drop_unwritten()
+        sys.exit(code)
 
     def _guarded(self, args: Sequence[str] | None, extra: dict[str, Any]) -> int:
         try:
@@ -133,6 +135,14 @@ class Commands(click.Group):
             with suppress(OSError, ValueError):  # what is still buffered must not complain at the end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _PIPE_CLOSED
+
+
+def _drop_unwritten() -> None:
+    """What stderr did not take is lost: Python would end with 120 for it, whatever was done."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end of the process
 
 
 def _refused(name: str) -> click.Command:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -71,11 +72,17 @@ def json_option(function: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")(function)
 
 
+def tell(line: str) -> None:
+    """Words to the person, on stderr. Where they cannot be written (a log on a full disk), that changes nothing of what was done."""
+    with suppress(OSError):
+        click.echo(line, err=True, color=colour(sys.stderr))
+
+
 def say(*sentences: str) -> None:
-    """Words to the person, on stderr, each with the program's name in front."""
+    """The same, each sentence with the program's name in front."""
     for sentence in sentences:
         for line in sentence.splitlines() or [""]:
-            click.echo(f"astria-sync: {visible(line)}", err=True, color=colour(sys.stderr))
+            tell(f"astria-sync: {visible(line)}")
 
 
 def show(text: str = "") -> None:

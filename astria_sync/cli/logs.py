@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -30,9 +30,18 @@ class _Lines(logging.Formatter):
         return f"{time.strftime('%Y-%m-%dT%H:%M:%S%z', moment)} {record.levelname:<7} {text}"
 
 
+class _Sink(logging.StreamHandler[TextIO]):
+    """A line that cannot be written, to a full disk, is lost: Python would tell of it with all that the record holds, unmasked."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """A defect in a line is still told as Python does."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def set_up(*, verbose: bool) -> None:
     """Let the daemon's events, and the warnings of what it stands on, go to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Sink(sys.stderr)
     handler.setFormatter(_Lines(terminal=colour(sys.stderr)))
     root = logging.getLogger()
     for old in root.handlers[:]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from astria_sync import report
-from astria_sync.cli.common import Invocation, command, count, pass_invocation, size, visible
+from astria_sync.cli.common import Invocation, command, count, pass_invocation, size, tell, visible
 from astria_sync.core.prices import dollars
 
 log = logging.getLogger("astria_sync")
@@ -53,7 +53,7 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
     finally:
         if once and ready:
             for line in summary(settings.state, since=started):
-                click.echo(line, err=True)
+                tell(line)
 
 
 def summary(state: Path, *, since: float) -> Iterator[str]:

@@ -1,6 +1,9 @@
 """`run`, `simulator` and `demo` as the processes that they are."""
 
+import errno
+import io
 import json
+import logging
 import os
 import re
 import signal
@@ -11,6 +14,7 @@ import time
 import pytest
 
 from astria_sync import lock
+from astria_sync.cli import logs
 from astria_sync.lock import StateLock
 
 
@@ -52,6 +56,47 @@ def test_run_once_with_a_day_limit_has_not_failed(desk, account):
     assert re.search(r"^Made: 1 picture of 1 prompt", result.stderr, re.MULTILINE)
     assert "costs more than the day's limit of $0.01" in result.stderr
     assert "$0.14 of the day's limit of $0.01 is spent; 1 prompt held back" in result.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
+@pytest.mark.parametrize(("command", "code"), [(("run", "--once"), 0), (("nonsense",), 2)])
+def test_words_that_cannot_be_written_change_nothing(desk, account, command, code):
+    """A log on a full disk is no failure of what was done: everything is, and the exit code says so."""
+    desk.configure()
+    (desk.inbox / "p.prompt").write_text("words")
+    arguments = [sys.executable, "-m", "astria_sync", "--config", str(desk.config), *command]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(arguments, env=desk.environ(**account), stderr=full, timeout=50, check=False)
+    assert ended.returncode == code
+    assert len(list(desk.home.glob("out/p/p-*.jpg"))) == (code == 0)
+
+
+def test_a_line_that_cannot_be_written_is_not_told_unmasked(monkeypatch):
+    """The disk of the log is full for a moment: the line is lost, and what it would have held is nowhere else."""
+
+    class FullOnce(io.StringIO):
+        full = True
+
+        def write(self, text):
+            if self.full:
+                self.full = False
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(text)
+
+    root, stream = logging.getLogger(), FullOnce()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(sys, "stderr", stream)
+    ours, levels = logging.getLogger("astria_sync"), (root.level, logging.getLogger("astria_sync").level)
+    try:
+        logs.set_up(verbose=False)
+        for word in ("first", "second"):
+            ours.info("the %s line", word)
+    finally:
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
+        logging.captureWarnings(capture=False)
+    assert stream.getvalue().splitlines()[0].endswith("the second line")
+    assert "first" not in stream.getvalue()
 
 
 def test_run_without_a_token_ends_with_4(desk):
