@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from astria_sync import report, sending, sidecars
+from astria_sync import adopting, report, sending, sidecars
 from astria_sync.commands import Commands
 from astria_sync.core import work
 from astria_sync.reconciling import Reconciling
@@ -305,19 +305,21 @@ def test_hold_above_does_not_hold_what_is_recorded(studio):
 
 
 @pytest.mark.parametrize("listed", [True, False], ids=["listed", "forgotten"])
-def test_many(studio, listed):
+def test_many(studio, listed, monkeypatch):
     """More than are read at one go; what Astria still lists is not taken from there before its record was read."""
-    values = ", ".join(f"v{n}" for n in range(150))
+    monkeypatch.setattr(adopting, "_AT_ONCE", 4)
+    monkeypatch.setattr(adopting, "_EXAMINED", 6)
+    values = ", ".join(f"v{n}" for n in range(30))
     studio.prompt("m.prompt", "a {v}", f"matrix: {{v: [{values}]}}")
-    studio.run_once(timeout=60)
+    studio.run_once()
     loads = fetched(studio)
     if not listed:
         forget(studio)
     lose(studio)
-    studio.run_once(timeout=60)
-    assert studio.made() == (0, 150)
+    studio.run_once()
+    assert studio.made() == (0, 30)
     assert fetched(studio) == loads
-    assert len(checked(studio)) == 150
+    assert len(checked(studio)) == 30
 
 
 # Roots and outputs
@@ -648,8 +650,8 @@ def test_a_step_that_could_not_be_written(filled):
     forget(filled)
     lose(filled)
     with filled.daemon() as daemon:
-        adopting, conn = daemon.engine.adopting, daemon.journal._conn
-        claimed, real = [], adopting._read
+        part, conn = daemon.engine.adopting, daemon.journal._conn
+        claimed, real = [], part._read
 
         def read(output):
             real(output)
@@ -667,7 +669,7 @@ def test_a_step_that_could_not_be_written(filled):
             def __getattr__(self, name):
                 return getattr(conn, name)
 
-        adopting._read, daemon.journal._conn = read, Full()
+        part._read, daemon.journal._conn = read, Full()
         assert daemon.run(30)
         assert claimed[1] is False
     assert filled.made() == (1, 4)
