@@ -1,9 +1,11 @@
 """The documents say what the code does."""
 
+import ast
 import re
 from pathlib import Path
 
 from tests.diagrams import redrawn
+from tests.reliability import PAGE, cases, rewritten
 
 ROOT = Path(__file__).parent.parent
 DESIGN = (ROOT / "docs" / "design.md").read_text()
@@ -32,3 +34,20 @@ def test_dependencies_have_a_reason():
     names = re.findall(r'"([a-z.-]+?)[><=]', block[1])
     table = DESIGN[DESIGN.index("## Dependencies") : DESIGN.index("## Measured")].lower()
     assert [name for name in names if name not in table] == []
+
+
+def test_every_case_that_is_told_has_its_test():
+    """Each row of the tables in docs/reliability.md names a test that is there; there are many, and none twice."""
+    told = cases(PAGE.read_text())
+    for _, file, name in told:
+        tree = ast.parse((ROOT / file).read_text())
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, (
+            f"{file}::{name}"
+        )
+    assert len({what for what, _, _ in told}) == len(told) >= 50
+
+
+def test_the_figures_are_the_tests_own():
+    """What docs/reliability.md says of schedules, breakages and campaigns is what the tests have."""
+    page = PAGE.read_text()
+    assert rewritten(page) == page

@@ -33,7 +33,7 @@ def main() -> int:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="          %(message)s")
         logging.getLogger("astria_sync").setLevel(logging.DEBUG)
     if asked.breakages:
-        CAUGHT_BY.write_text(json.dumps(search(asked.seed), indent=2) + "\n")
+        CAUGHT_BY.write_text(json.dumps(search(asked.workers), indent=2) + "\n")
         return 0
     if asked.soak is None:
         play(asked.seed, print, kind=kind)

@@ -1,23 +1,22 @@
-"""Ten ways to break the product, each a switch that exists only here: a harness that lets one pass would prove nothing.
+"""Ways to break the product, each a switch that exists only here: a harness that lets one pass would prove nothing.
 
 Each has the seed of a schedule that catches it; `python -m tests.simulation --breakages` looks for such seeds anew.
 """
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from astria_sync import media, reconciling, sending
-from astria_sync.binding import Binding
-from astria_sync.core import reconcile, retry
+from astria_sync import media, sending
+from astria_sync.core import retry
+from astria_sync.core.model import kind_of
 from astria_sync.core.retry import Answer, NoAnswer, Verdict
-from astria_sync.core.work import NotSaved
-from astria_sync.fetching import Fetching
+from astria_sync.core.settle import Settling
 from astria_sync.journal import Journal, open_journal
-from astria_sync.places import Places
 from astria_sync.sending import Sending
 from tests.simulation import world
 from tests.simulation.machine import Broken, PowerDisk
@@ -60,8 +59,13 @@ def _new_seed_each_time(self: Sending, prompt: Any, ready: Any, workspace: str) 
     _arm_prompt(self, self.ctx.journal.prompt(prompt.id), ready, workspace)
 
 
-def _by_words_alone(remote: Any, *, text: str, watermark: int, **_: Any) -> bool:
-    return remote.id > watermark and reconcile.squeeze(remote.text) == reconcile.squeeze(text)
+_lost = Sending.lost
+
+
+def _look_at_once(self: Sending, row: Any, why: str) -> None:
+    """Looked for at once, while Astria may still be at it; and not a second time."""
+    _lost(self, row, why)
+    self.ctx.journal.change(f"{kind_of(row)}s", row.id, next_at=self.ctx.now, looks=1)
 
 
 def _forget_the_crash(self: Sending) -> None:
@@ -70,16 +74,6 @@ def _forget_the_crash(self: Sending) -> None:
     for table, state in (("tunes", "uploading"), ("prompts", "submitting")):
         for row in journal.rows(f"SELECT id FROM {table} WHERE state = '{state}'"):
             journal.change(table, row["id"], state="queued")
-
-
-_downloaded = Fetching.downloaded
-
-
-def _all_kept(self: Fetching, piece: Any, result: Any) -> None:
-    """As much of a part is taken for durable as lies there."""
-    if isinstance(result, NotSaved) and result.etag:
-        result = replace(result, kept=2**40)
-    _downloaded(self, piece, result)
 
 
 def _unsynced(path: Any, *, now: float) -> Journal:
@@ -94,14 +88,11 @@ BREAKAGES = (
     Breakage("what was under way at a crash is sent again", Sending, "after_crash", _forget_the_crash),
     Breakage("all prompts have one seed", Sending, "_fixed", _one_seed),
     Breakage("a request that is sent again has a new seed", Sending, "_arm_prompt", _new_seed_each_time),
-    Breakage("a request is recognised by its words alone", reconciling, "same_prompt", _by_words_alone),
-    Breakage("every list is believed, and one look is enough", reconciling, "CLEAN_LOOKS", 1),
-    Breakage("an answer is ours whatever its id", Binding, "owner", lambda *_: None),
+    Breakage("one look is enough, and never waited for", Sending, "lost", _look_at_once),
     Breakage("a commit is not on disk before a request goes out", world, "open_journal", _unsynced),
     Breakage("no fsync before a picture has its final name", PowerDisk, "make_durable", lambda *_: None),
     Breakage("what came is not looked at", media, "complete", lambda *_: None),
-    Breakage("a part is gone on with from its end", Fetching, "downloaded", _all_kept),
-    Breakage("an empty root is believed", Places, "suspicious", lambda *_: False),
+    Breakage("what is still being written is sent", Settling, "see", lambda *_, **__: True),
 )
 
 
@@ -122,15 +113,22 @@ def catches(breakage: Breakage, seed: int) -> str:
     return ""
 
 
-def search(first: int = 0, most: int = 500) -> dict[str, int]:
-    """For each breakage the first seed that catches it."""
+def first_that_catches(number: int) -> tuple[int | None, str]:
+    """The first seed whose schedule notices this breakage, and what it says."""
+    for seed in range(400):
+        if said := catches(BREAKAGES[number], seed):
+            return seed, said
+    return None, ""
+
+
+def search(workers: int) -> dict[str, int]:
+    """For each breakage the first seed that catches it; those that none catches are told and left out."""
     found: dict[str, int] = {}
-    for breakage in BREAKAGES:
-        for seed in range(first, first + most):
-            if said := catches(breakage, seed):
+    with multiprocessing.Pool(workers) as pool:
+        results = pool.imap(first_that_catches, range(len(BREAKAGES)), chunksize=1)
+        for breakage, (seed, said) in zip(BREAKAGES, results, strict=True):
+            told = "NOT CAUGHT" if seed is None else f"seed {seed}: {said[:150]}"
+            print(f"{breakage.name}: {told}", flush=True)
+            if seed is not None:
                 found[breakage.name] = seed
-                print(f"{breakage.name}: seed {seed}: {said[:150]}", flush=True)
-                break
-        else:
-            print(f"{breakage.name}: NOT CAUGHT by {most} schedules", flush=True)
     return found
