@@ -524,6 +524,7 @@ def test_the_limit_does_not_stop_adoption(studio):
     crowd(studio, 2, "q")
     studio.run_once()
     shutil.copy(copy, studio.state)
+    shutil.rmtree(studio.output)  # nothing is left to find them by but the account
     limit(studio, 3 * PICTURE)
     studio.run_once()
     assert studio.made() == (1, 5)

@@ -334,7 +334,7 @@ def test_a_state_that_is_locked_when_the_engine_starts(studio):
     studio.prompt("p.prompt", "words")
     studio.run_once()
     with studio.journal() as journal:
-        ctx = SimpleNamespace(settings=SimpleNamespace(state=studio.state), now=0.0)
+        ctx = SimpleNamespace(settings=studio.settings(), now=0.0)
         attempts = []
 
         def start():

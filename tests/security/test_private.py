@@ -10,7 +10,8 @@ from astria_sync.backup import back_up, folder_of
 from astria_sync.control import ControlServer
 from astria_sync.disk import make_private_folder
 from astria_sync.journal import open_journal
-from astria_sync.lock import RootLocks, StateLock
+from astria_sync.lock import StateLock
+from astria_sync.rootlocks import RootLocks
 
 
 def modes(folder: Path) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """A schedule from a seed: what the person does, how the weather is, when the machine fails; and then quiet."""
 
 import errno
+import logging
 import random
 import tempfile
 from collections.abc import Callable
@@ -198,8 +199,14 @@ def play(
     place = folder or (memory if memory.is_dir() else None)
     home = Path(tempfile.mkdtemp(prefix="astria-sync-simulation-", dir=place))
     schedule = kind(seed, home, told)
+    log = logging.getLogger("astria_sync")
+    level = log.level
+    log.setLevel(
+        level or logging.CRITICAL
+    )  # what it says of so much trouble is not worth the time, unless asked for
     try:
         schedule.play()
     finally:
+        log.setLevel(level)
         schedule.world.close()
     return schedule

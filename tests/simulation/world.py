@@ -1,6 +1,5 @@
 """One schedule: a world from a seed, the processes that live and die in it, and what happens to them."""
 
-import logging
 import random
 import shutil
 import sqlite3
@@ -328,6 +327,3 @@ def small_picture(url: str) -> bytes:
     comment = b"\xff\xfe" + (len(name) * 20 + 2).to_bytes(2, "big") + name * 20
     scan = b"\xff\xda\x00\x02" + bytes(range(1, 200))
     return JPEG + comment + scan + b"\xff\xd9"
-
-
-logging.getLogger("astria_sync").setLevel(logging.CRITICAL)
