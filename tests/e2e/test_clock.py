@@ -86,7 +86,7 @@ def test_a_start_after_the_clock_was_set(studio, hands, by):
     fresh = Hands()
     fresh.set_by = fresh.slept = by / 2  # a clock that starts where the wall's is now
     with studio.daemon(clock=fresh) as daemon:
-        assert daemon.run(5), studio.told(daemon.journal)
+        assert daemon.run(30), studio.told(daemon.journal)
     assert studio.made() == (0, 1)
     assert studio.check_pictures() == 1
 
