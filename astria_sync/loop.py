@@ -49,7 +49,12 @@ class Loop:
     def start(self, *, deadline: float | None = None) -> None:
         """Start the engine, as soon as the state can be written."""
         self._deadline = deadline
-        self._until_written(lambda _: self._engine.start(), [])
+        self._until_written(self._start, [])
+
+    def _start(self, came: list[Any]) -> None:
+        self._engine.start()
+        for message in came:  # while it could not be written
+            self._engine.inbox.put(message)
 
     def run(self, *, until_idle: bool = False, deadline: float | None = None) -> None:
         """Let messages through until Stop has come and work under way has ended; or, `until_idle`, until nothing is left."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import queue
 import shutil
 import sqlite3
 import stat
@@ -9,20 +10,19 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from types import SimpleNamespace
 
 import pytest
 
 from astria_sync import keeping, lock, loop, statefile
 from astria_sync.backup import back_up
 from astria_sync.clock import SystemClock
-from astria_sync.core.model import Tick
+from astria_sync.core.model import Command, Tick
 from astria_sync.errors import StateDamaged, StateLocked, StateUnusable
 from astria_sync.journal import open_journal
 from astria_sync.keeping import sole_owner
-from astria_sync.loop import Loop
 from astria_sync.trouble import StateGoneError
 from tests.e2e.test_state_trouble import Unwritable
+from tests.studio_harness import Daemon
 
 
 @pytest.fixture(autouse=True)
@@ -329,25 +329,24 @@ def owner(studio, **how):
     return sole_owner(studio.state, SystemClock(), "test", **how)
 
 
-def test_a_state_that_is_locked_when_the_engine_starts(studio):
-    """The first step waits as any other does."""
+def test_a_state_that_is_locked_when_the_engine_starts(studio, caplog):
+    """The first step waits as any other does, and so does who has asked for something meanwhile."""
     studio.prompt("p.prompt", "words")
-    studio.run_once()
-    with studio.journal() as journal:
-        ctx = SimpleNamespace(settings=studio.settings(), now=0.0)
-        attempts = []
-
-        def start():
-            attempts.append(1)
-            if len(attempts) < 3:
-                raise sqlite3.OperationalError("database is locked")
-
-        engine = SimpleNamespace(ctx=ctx, start=start, recover=lambda: None, inbox=SimpleNamespace())
-        one = Loop(engine)
-        one._pause = list
-        one.start()
-        assert len(attempts) == 3
-        assert journal.get("created_at")
+    daemon = Daemon(studio)
+    try:
+        conn = Unwritable(daemon.journal, lambda: True)
+        reply = queue.SimpleQueue()
+        daemon.engine.inbox.put(Command(name="pause", arguments={}, reply=reply))
+        pauses = in_the_third_pause(daemon, lambda: setattr(conn, "fails", lambda: False))
+        daemon.loop.start()
+        assert len(pauses) == 3
+        daemon.loop.run(until_idle=True)
+        assert "Paused" in reply.get_nowait()["message"]
+        assert daemon.journal.get("paused")
+    finally:
+        daemon.close()
+    assert studio.made() == (0, 0)
+    assert len([r for r in caplog.records if "cannot be used" in r.getMessage()]) == 1
 
 
 @pytest.mark.parametrize("patient", [False, True])
