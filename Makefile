@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
-WORKERS ?= 3
+WORKERS ?= 4
 N ?= 10000
 SEED ?= 1000
 
@@ -16,7 +16,7 @@ demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 # Every kill point and every failing call, where `make test` takes a sample: an hour, and a table at the end.
 # PART=kills (errors hooks strace storms disks) is one of them; SEED=n repeats the random kills of that seed.

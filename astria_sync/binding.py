@@ -127,9 +127,10 @@ class Binding:
 
     def ask_again_later(self, row: Tune | Prompt) -> None:
         """Set when a row under way is asked for next: rarely while it cannot be done yet (core/pace.py)."""
-        kind = kind_of(row)
+        kind, usual, poll = kind_of(row), self._typical(row), self.ctx.settings.timing.poll_seconds
         age = max(0.0, self.ctx.wall - (row.bound_at or self.ctx.wall))
-        delay = next_delay(age, self._typical(row), self.ctx.settings.timing.poll_seconds)
+        # Its age is by a clock that may have been set while nobody was there to notice: that of this run is not.
+        delay = min(next_delay(one, usual, poll) for one in (age, self.ctx.now - self.ctx.began))
         self.ctx.journal.change(f"{kind}s", row.id, next_at=self.ctx.now + delay)
 
     def _typical(self, row: Tune | Prompt) -> float | None:

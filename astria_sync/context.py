@@ -51,12 +51,13 @@ class Context:
     walked: set[str] = field(default_factory=set)  # roots that were seen completely in this run
     stopping: bool = False
     started: float = field(init=False)  # wall clock
+    began: float = field(init=False)  # the same by the clock of deadlines
     seen: tuple[float, float] = field(init=False)  # the wall clock and that of deadlines at the last step
     _lately: Lately = field(init=False)
 
     def __post_init__(self) -> None:
         """Remember when this run began."""
-        self.started = self.clock.wall()
+        self.started, self.began = self.clock.wall(), self.clock.now()
         self.seen = (self.clock.wall(), self.clock.now())
         self._lately = Lately(BURST_SECONDS)
 

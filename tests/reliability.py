@@ -23,6 +23,7 @@ def cases(page: str) -> list[tuple[str, str, str]]:
 
 def figures(page: str) -> str:
     """A table of how much is tried, in each `make test` and in the last long campaigns."""
+    from tests.e2e.test_late_lists import LOST_SCHEDULES as LOST
     from tests.e2e.test_late_lists import SCHEDULES as LATE
     from tests.simulation.breakages import BREAKAGES
     from tests.simulation.test_simulation import SCHEDULES
@@ -38,7 +39,7 @@ def figures(page: str) -> str:
         ("cases below, each with its test", str(len(cases(page)))),
         (
             "schedules played in each `make test`",
-            f"{SCHEDULES:,}, and {LATE} with lists that lag for minutes",
+            f"{SCHEDULES:,}, and {LATE} with lists that lag for minutes, {LOST} with many lost answers and stale lists",
         ),
         ("ways to break it that the schedules must notice", str(len(BREAKAGES))),
         ("the last whole campaign of real crashes", crashes),

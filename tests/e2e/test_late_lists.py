@@ -4,10 +4,11 @@ import itertools
 
 import pytest
 
-from tests.simulation.late import LateSchedule
+from tests.simulation.late import LateSchedule, LostSchedule
 from tests.simulation.schedule import play
 
 SCHEDULES = 24
+LOST_SCHEDULES = 16
 EACH = 4
 
 
@@ -19,6 +20,16 @@ def test_everything_made_is_fetched_and_what_is_too_much_is_told(first):
     """
     for seed in range(first, first + EACH):
         play(seed, print, kind=LateSchedule)
+
+
+@pytest.mark.parametrize("first", range(0, LOST_SCHEDULES, EACH))
+def test_twins_stay_two_while_answers_are_lost_and_lists_are_stale(first):
+    """Each wish is paid once, with its own seed, since a list whose head is older than what was seen proves nothing.
+
+    A seed that fails is played again by `python -m tests.simulation SEED --lost`.
+    """
+    for seed in range(first, first + EACH):
+        play(seed, print, kind=LostSchedule)
 
 
 def test_there_is_something_to_tell():

@@ -10,7 +10,7 @@ import traceback
 from functools import partial
 
 from tests.simulation.breakages import CAUGHT_BY, search
-from tests.simulation.late import LateSchedule
+from tests.simulation.late import LateSchedule, LostSchedule
 from tests.simulation.machine import Broken
 from tests.simulation.schedule import Schedule, play
 
@@ -27,8 +27,9 @@ def main() -> int:
         help="look for seeds that catch each of the known ways to break it",
     )
     parser.add_argument("--late", action="store_true", help="with lists that lag longer than two looks take")
+    parser.add_argument("--lost", action="store_true", help="with many lost answers while lists are stale")
     asked = parser.parse_args()
-    kind = LateSchedule if asked.late else Schedule
+    kind = LateSchedule if asked.late else LostSchedule if asked.lost else Schedule
     if asked.log:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="          %(message)s")
         logging.getLogger("astria_sync").setLevel(logging.DEBUG)
@@ -45,7 +46,7 @@ def main() -> int:
 def soak(first: int, count: int, workers: int, kind: type[Schedule]) -> int:
     """Play many; a failing one is told as the command that plays it again."""
     began, failed, steps, runs = time.monotonic(), 0, 0, 0
-    late = " --late" if kind is LateSchedule else ""
+    late = {LateSchedule: " --late", LostSchedule: " --lost"}.get(kind, "")
     with multiprocessing.Pool(workers) as pool:
         for seed, said, its_steps, its_runs in pool.imap(
             partial(one, kind=kind), range(first, first + count), chunksize=8

@@ -5,34 +5,44 @@ Each has the seed of a schedule that catches it; `python -m tests.simulation --b
 
 import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from astria_sync import media, sending
-from astria_sync.core import retry
+from astria_sync import auditing, media, reconciling, sending
+from astria_sync.binding import Binding
+from astria_sync.core import reconcile, retry
 from astria_sync.core.model import kind_of
 from astria_sync.core.retry import Answer, NoAnswer, Verdict
 from astria_sync.core.settle import Settling
+from astria_sync.core.work import Download, NotSaved, Saved
+from astria_sync.fetching import Fetching
 from astria_sync.journal import Journal, open_journal
 from astria_sync.sending import Sending
 from tests.simulation import world
+from tests.simulation.late import LostSchedule
 from tests.simulation.machine import Broken, PowerDisk
-from tests.simulation.schedule import play
+from tests.simulation.schedule import Schedule, play
 
 CAUGHT_BY = Path(__file__).with_name("caught_by.json")  # name → seed
 
 
 @dataclass(frozen=True)
 class Breakage:
-    """One change for the worse: what it is, and where it is put in."""
+    """A change for the worse: what it is, and where it is put in; some need more than one place."""
 
     name: str
     target: Any
     attribute: str
     instead: Any
+    more: tuple[tuple[Any, str, Any], ...] = ()
+    kind: type[Schedule] = Schedule  # of schedule, in which it shows
+
+    @property
+    def places(self) -> tuple[tuple[Any, str, Any], ...]:
+        return ((self.target, self.attribute, self.instead), *self.more)
 
 
 def _retry_a_504(result: Answer | NoAnswer) -> Verdict:
@@ -82,6 +92,27 @@ def _unsynced(path: Any, *, now: float) -> Journal:
     return journal
 
 
+def _same_words(remote: Any, *, text: str, watermark: int, **_: Any) -> bool:
+    return remote.id > watermark and reconcile.squeeze(remote.text) == reconcile.squeeze(text)
+
+
+_key_of = reconcile.key_of
+
+
+def _key_of_words(thing: Any) -> str | None:
+    key = _key_of(thing)
+    return key.partition(" ")[2] if key and hasattr(thing, "text") else key
+
+
+_ASKED_IN_WORDS = {**auditing._ASKED, "prompt": f"watermark IS NOT NULL AND {auditing._BLANKS}"}
+_downloaded = Fetching.downloaded
+
+
+def _from_its_end(self: Fetching, piece: Download, result: Saved | NotSaved) -> None:
+    """What lies there of a picture is gone on with, whether it was made durable or not."""
+    _downloaded(self, piece, replace(result, kept=2**40) if isinstance(result, NotSaved) else result)
+
+
 BREAKAGES = (
     Breakage("a 504 is taken for a no", sending, "judge_create", _retry_a_504),
     Breakage("a broken connection is taken for one that never was", sending, "judge_create", _never_sent),
@@ -93,13 +124,30 @@ BREAKAGES = (
     Breakage("no fsync before a picture has its final name", PowerDisk, "make_durable", lambda *_: None),
     Breakage("what came is not looked at", media, "complete", lambda *_: None),
     Breakage("what is still being written is sent", Settling, "see", lambda *_, **__: True),
+    Breakage(
+        "a request is recognised by its words alone",
+        reconcile,
+        "same_prompt",
+        _same_words,
+        (
+            (reconcile, "key_of", _key_of_words),
+            (auditing, "key_of", _key_of_words),
+            (auditing, "_ASKED", _ASKED_IN_WORDS),
+        ),
+        LostSchedule,
+    ),
+    Breakage("a stale list is believed", reconciling, "look_counts", lambda **_: True, kind=LostSchedule),
+    Breakage("an answer is taken whatever id it names", Binding, "owner", lambda *_: None),
+    Breakage("a part of a picture is gone on with from its end", Fetching, "downloaded", _from_its_end),
 )
 
 
 @contextmanager
 def broken(breakage: Breakage) -> Iterator[None]:
     """The product with this one change, until the end of the block."""
-    with patch.object(breakage.target, breakage.attribute, breakage.instead):
+    with ExitStack() as stack:
+        for target, attribute, instead in breakage.places:
+            stack.enter_context(patch.object(target, attribute, instead))
         yield
 
 
@@ -107,7 +155,7 @@ def catches(breakage: Breakage, seed: int) -> str:
     """What a schedule says of the broken product; "" if it lets it pass."""
     with broken(breakage):
         try:
-            play(seed)
+            play(seed, kind=breakage.kind)
         except (Exception, Broken) as error:  # noqa: BLE001 - any way to notice it counts
             return f"{type(error).__name__}: {error}"
     return ""

@@ -156,6 +156,9 @@ class Judge:
             )
             prompt = self.world.astria.world.prompts.get(entry.id)
             assert prompt is not None
+            assert str(row.seed) == str(prompt.params["seed"]), (
+                f"prompt {entry.id} is recorded with another's seed"
+            )
             if prompt.error is None:
                 place = Path(row.output, row.folder)
                 wanted |= {

@@ -41,7 +41,7 @@ class Network:
     chance: random.Random
     weather: Weather = field(default_factory=Weather)
     took: float = 0.0  # seconds that the last request took
-    lost_posts: int = 0
+    doomed: list[Callable[[], None]] = field(default_factory=list)  # each happens in the middle of a picture
 
     def fault(self, method: str, host: str) -> Fault | None:
         if host == "api" and self.time.now < self.weather.refused_until:
@@ -175,6 +175,8 @@ class PictureTransport(httpx.BaseTransport):
         if strange:
             return httpx.Response(200, stream=_Cut(chance.choice(STRANGE), None))
         headers = dict(came.headers)
+        if self.network.doomed and len(came.body) > 100:
+            return httpx.Response(came.status, headers=headers, stream=_Doomed(came.body, self.network))
         headers["content-length"] = str(len(came.body))
         if chance.random() < self.network.weather.rate:
             if chance.random() < 0.3:
@@ -209,4 +211,15 @@ class _Cut(httpx.SyncByteStream):
             raise httpx.ReadError("the connection was reset")
 
 
-Published = Callable[[Path], None]
+class _Doomed(httpx.SyncByteStream):
+    """A body in the middle of which what is next on the list of misfortunes happens."""
+
+    def __init__(self, body: bytes, network: Network) -> None:
+        self.body, self.network = body, network
+
+    def __iter__(self) -> Iterator[bytes]:
+        piece = max(1, len(self.body) // 4)
+        for start in range(0, len(self.body), piece):
+            if start == 2 * piece and self.network.doomed:
+                self.network.doomed.pop(0)()
+            yield self.body[start : start + piece]

@@ -136,10 +136,11 @@ class Person:
             self._write(place / f"{self._new('p')}.prompt", text.encode())
 
     def drop_seeded(self) -> None:
-        self._write(
-            self._place() / f"{self._new('p')}.prompt",
-            self._text(f"seed: {self.chance.randint(0, 9)}\n").encode(),
-        )
+        """A seed of the person's own; its copy is what an account with idempotency on makes no second one of."""
+        path = self._place() / f"{self._new('p')}.prompt"
+        self._write(path, self._text(f"seed: {self.chance.randint(0, 9)}\n").encode())
+        if self.chance.random() < 0.5:
+            self.world.time.after(self.chance.uniform(0, 300), lambda: self._copy(path))
 
     def drop_broken(self) -> None:
         self._write(self._place() / f"{self._new('p')}.prompt", b"---\nnum_image: 3\n---\nwords\n")
@@ -183,10 +184,14 @@ class Person:
 
     def copy(self) -> None:
         if known := self.prompts():
-            path = self.chance.choice(known)
-            if found := WORD.search(path.read_text()):
-                self.wishes.words[found[0]] += 1
-            self._write(path.with_name(f"{self._new('p')}.prompt"), path.read_bytes())
+            self._copy(self.chance.choice(known))
+
+    def _copy(self, path: Path) -> None:
+        if not path.exists():
+            return
+        if found := WORD.search(path.read_text()):
+            self.wishes.words[found[0]] += 1
+        self._write(path.with_name(f"{self._new('p')}.prompt"), path.read_bytes())
 
     def delete(self) -> None:
         if known := self.prompts():

@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
+
 from astria_sync.core.model import kind_of
 from astria_sync.simulator import Options
 from tests.simulation.judge import Judge
+from tests.simulation.machine import Crash
 from tests.simulation.person import Person
 from tests.simulation.world import START, World
 
@@ -110,6 +113,7 @@ class Schedule:
             self.refuse_token,
             person.unmount,
             world.stop,
+            self.power_in_a_picture,
         ):
             if chance.random() < 0.15:
                 self._later(length, odd)
@@ -140,6 +144,18 @@ class Schedule:
             world.machine.die_at_submit = chance.randint(0, 4)
         else:
             world.disk.trouble.crash_in = chance.randint(0, 12)
+
+    def power_in_a_picture(self) -> None:
+        """A download is cut; the next one, which goes on with its part, ends with the power."""
+
+        def cut() -> None:
+            raise httpx.ReadError("the connection was reset")
+
+        def power_cut() -> None:
+            self.world.machine.power = True
+            raise Crash
+
+        self.world.network.doomed = [cut, power_cut]
 
     def weather(self) -> None:
         weather = self.world.network.weather
@@ -180,6 +196,7 @@ class Schedule:
         world = self.world
         world.network.weather.rate, world.network.weather.haze, world.network.weather.link = 0.0, 0.0, True
         world.network.weather.refused_until = 0.0
+        world.network.doomed = []
         world.disk.trouble.error, world.disk.trouble.crash_in = 0, -1
         world.machine.state_full = False
         world.machine.die_after_commit = world.machine.die_before_commit = world.machine.die_at_submit = -1
