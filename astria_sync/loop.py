@@ -25,6 +25,19 @@ _AT_ONCE: Final = 64  # messages in a step
 _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
 
 
+def receive(inbox: queue.SimpleQueue[Any], patience: float) -> Any:
+    """The next message; raises queue.Empty if none comes in so many seconds.
+
+    CPython's SimpleQueue (3.11) can wait for ever: a get that times out just as something is put leaves its lock open, and the
+    next get but one on the then empty queue takes the lock, looks again, and has less than nothing left to wait. To look
+    without waiting first closes the lock, since there is one reader.
+    """
+    try:
+        return inbox.get_nowait()
+    except queue.Empty:
+        return inbox.get(timeout=patience)
+
+
 class Loop:
     """Lets messages through to an engine until there is a reason to end."""
 
@@ -86,7 +99,7 @@ class Loop:
         """What has come, and a tick if nothing has, or no tick for long; no more at once than keeps a step short."""
         messages: list[Any] = []
         try:
-            messages.append(self._engine.inbox.get(timeout=patience))
+            messages.append(receive(self._engine.inbox, patience))
             while len(messages) < _AT_ONCE:
                 messages.append(self._engine.inbox.get_nowait())
         except queue.Empty:
@@ -162,7 +175,7 @@ class Loop:
             end = min(end, self._deadline)
         while not (came and isinstance(came[-1], Stop)) and (left := end - self._engine.ctx.now) > 0:
             try:
-                came.append(self._engine.inbox.get(timeout=left))
+                came.append(receive(self._engine.inbox, left))
             except queue.Empty:
                 break
         return came

@@ -23,7 +23,7 @@ from astria_sync.disk import Disk
 from astria_sync.download import Downloader
 from astria_sync.engine import Engine
 from astria_sync.journal import open_journal
-from astria_sync.loop import Loop
+from astria_sync.loop import Loop, receive
 from astria_sync.secrets import Token
 from astria_sync.simulator import Options, Request, Simulator
 from astria_sync.simulator.forms import Upload
@@ -125,7 +125,7 @@ class Daemon:
     def turn(self, patience: float = 0.02) -> None:
         """One message, or one look at the clock."""
         try:
-            message = self.engine.inbox.get(timeout=patience)
+            message = receive(self.engine.inbox, patience)
         except queue.Empty:
             message = Tick(what="due")
         self.engine.step(message)
