@@ -18,7 +18,7 @@ from astria_sync.core import work
 from astria_sync.core.lifecycle import PromptState
 from astria_sync.core.records import Shelf
 from astria_sync.intake import Intake
-from astria_sync.matching import UNDECIDED, UNREAD, Match, Matching
+from astria_sync.matching import UNDECIDED, UNREAD, WAITING, Match, Matching
 from astria_sync.recorded import Recorded
 
 log = logging.getLogger("astria_sync")
@@ -27,10 +27,6 @@ _EXAMINED: Final = 1000  # rows in one step
 _AT_ONCE: Final = 64  # records that are read whole at a time
 _FRESH: Final = 5.0  # seconds that an output is taken for the one that was read
 _LONGEST: Final = 60.0  # seconds between looks whether an output can be read again
-_WAITING: Final = (
-    "SELECT p.id FROM prompts p INDEXED BY prompts_unread JOIN sources s ON s.id = p.source_id "
-    "WHERE p.unread > 0 AND p.unread = ?"  # the first says which index
-)
 _DECIDED: Final = (  # those whose folder is read, gone, or none of ours
     "SELECT p.id FROM prompts p INDEXED BY prompts_unread JOIN sources s ON s.id = p.source_id "
     "LEFT JOIN sources f ON f.root = s.root AND f.kind = 'folder' AND f.path = "
@@ -189,7 +185,7 @@ class Adopting:
     def _has_old(self, root: str, *, tunes: bool = True) -> bool:
         """Whether there are orders of a root that may be sent and that records may be of."""
         journal = self.ctx.journal
-        mine = f"{_WAITING} AND s.root = ? AND p.state != ? LIMIT 1"
+        mine = f"{WAITING} AND s.root = ? AND p.state != ? LIMIT 1"
         if journal.value(mine, [UNREAD, root, PromptState.FAILED]) is not None:
             return True
         return tunes and journal.value(_OLD_TUNE, [root]) is not None
@@ -250,7 +246,7 @@ class Adopting:
 
     def _match(self, output: _Output, found: Matching) -> None:
         """Find the records of orders, until there are enough to read; after the last, what else belongs to the files here."""
-        mine = f"{_WAITING} AND s.root IN (SELECT value FROM json_each(?)) LIMIT ?"
+        mine = f"{WAITING} AND s.root IN (SELECT value FROM json_each(?)) LIMIT ?"
         rows = self.ctx.journal.rows(mine, [UNREAD, json.dumps(output.roots), _EXAMINED])
         for row in rows:
             if match := found.examine(self.ctx.journal.prompt(row["id"])):
@@ -259,13 +255,9 @@ class Adopting:
                 return
         if rows:
             self.restless = True  # there may be more of them, or folders may still be read
-        elif self.intake.idle and not self._undecided(output):
+        elif self.intake.idle and not found.undecided:
             output.matches.extend(found.others())
             output.found = None
-
-    def _undecided(self, output: _Output) -> bool:
-        later = f"{_WAITING} AND s.root IN (SELECT value FROM json_each(?)) LIMIT 1"
-        return self.ctx.journal.value(later, [UNDECIDED, json.dumps(output.roots)]) is not None
 
     # Taking up
 

@@ -43,6 +43,7 @@ _SAME_TUNE: Final = (
     "patched",
 )
 _SAME_PROMPT: Final = (
+    "subject_id",
     "fingerprint",
     "variant",
     "run",

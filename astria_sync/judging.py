@@ -17,7 +17,6 @@ from astria_sync.subjects import Subjects
 from astria_sync.tunefile import TuneSettings
 from astria_sync.validate import nearest
 
-_EACH: Final = "_each"
 _PICTURES: Final = frozenset(
     {"input_image", "mask_image", "image_references", "video_first_frame", "video_last_frame"}
 )
@@ -72,17 +71,17 @@ class Judge:
         """The request as it would be sent now, or what stands in its way. Changes nothing."""
         source = self.ctx.journal.source(prompt.source_id)
         request = PromptRequest(fingerprint=prompt.fingerprint, variant=prompt.variant, **prompt.request)
-        if _EACH in source.path.split("/")[:-1]:
-            return Blocked(
-                problem=f"{_EACH}/ folders are not available in this version yet; put the prompt into the folder it is for."
-            )
+        # A local pack's prompt is judged as if it lay in the folder that it is for; files that it takes along lie beside it.
+        lies = parent(source.path)
+        if prompt.subject_id is not None:
+            lies = self.ctx.journal.source(prompt.subject_id).path
         try:
-            settings = self.files.merged(source.root, parent(source.path))
+            settings = self.files.merged(source.root, lies)
         except FileProblem as error:
             # Said in tune.error.txt where it can be mended; the prompt is well and waits.
-            needs = tuple(Path(source.root, folder).name for folder in above(parent(source.path)))
+            needs = tuple(Path(source.root, folder).name for folder in above(lies))
             return Blocked(needs=needs, reason=f"waits until this is mended: {error.problems[0]}")
-        subject = self.subjects.of(source)
+        subject = self.subjects.at(source.root, lies)
         target = self._target(request, settings, subject)
         if isinstance(target, Blocked):
             return target

@@ -18,8 +18,9 @@ _GIVEN_UP: Final = "SELECT 1 FROM given_up WHERE source_id = ?"
 def has_orders(journal: Journal, source: Source) -> bool:
     """Whether Astria has, or may have, heard of this source."""
     table = "tunes" if source.kind == "folder" else "prompts"
-    sql = f"SELECT 1 FROM {table} WHERE source_id = ? UNION ALL {_GIVEN_UP}"
-    return journal.value(sql, [source.id] * 2) is not None
+    # Of a local pack's prompts the folder is the subject: they are lost without it.
+    sql = f"SELECT 1 FROM {table} WHERE source_id = ? UNION ALL SELECT 1 FROM prompts WHERE subject_id = ? UNION ALL {_GIVEN_UP}"
+    return journal.value(sql, [source.id] * 3) is not None
 
 
 def is_heard_of(journal: Journal, source: Source) -> bool:
@@ -45,7 +46,7 @@ def drop_unsent(journal: Journal, source: Source) -> bool:
         if tune.state in UNSENT_TUNES or tune.state is TuneState.FAILED:
             journal.drop("tunes", tune.id)
             dropped = True
-    for prompt in journal.prompts("source_id = ? AND armed_at IS NULL", [source.id]):
+    for prompt in journal.prompts("(source_id = ?1 OR subject_id = ?1) AND armed_at IS NULL", [source.id]):
         if prompt.state in UNSENT_PROMPTS or prompt.state is PromptState.FAILED:
             journal.drop("prompts", prompt.id)
             dropped = True

@@ -19,6 +19,7 @@ from msgspec import Meta
 from astria_sync import frontmatter, parameters
 from astria_sync.errors import FileProblem
 from astria_sync.frontmatter import Scalar, Value
+from astria_sync.transient import EACH
 from astria_sync.validate import Line, decode
 
 MAX_REQUESTS = 10_000
@@ -110,7 +111,7 @@ def _axes(matrix: Value | None, wording: str, *, where: str) -> tuple[dict[str, 
             )
         elif key not in parameters.TYPES and key != "model" and not _is_used(key, wording):
             problems.append(f"{where}: {key} is no parameter, and {{{key}}} stands nowhere in the text.")
-        elif key in {"extra", "matrix"}:
+        elif key in {"extra", "matrix", EACH}:
             problems.append(f"{where}: {key} cannot stand here.")
         else:
             axes[key], wrong = _axis(key, values, where=where)
@@ -186,7 +187,6 @@ def _request(
     text = _fill(wording or alone, variant).strip()
     fields, files = parameters.split_files(params)
     wish = {"text": text, "model": model, "params": fields, "files": files, "extra": extra}
-    fingerprint = hashlib.sha256(_canonical(wish).encode()).hexdigest()
     return PromptRequest(
         variant=variant,
         model=model,
@@ -194,8 +194,13 @@ def _request(
         params=fields,
         files=files,
         extra=extra,
-        fingerprint=fingerprint,
+        fingerprint=fingerprint(wish),
     )
+
+
+def fingerprint(wish: Mapping[str, Any]) -> str:
+    """What a request asks for (`text`, `model`, `params`, `files`, `extra`), as 64 hexadecimal digits."""
+    return hashlib.sha256(_canonical(wish).encode()).hexdigest()
 
 
 def _canonical(value: Any) -> str:

@@ -7,25 +7,21 @@ import json
 import os
 import stat
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import promptfile, scan
+from astria_sync import each, promptfile, scan
 from astria_sync.context import BURST_SECONDS, Context
-from astria_sync.core.lifecycle import UNSENT_PROMPTS, Event, PromptState
+from astria_sync.core.lifecycle import Event, PromptState
 from astria_sync.core.model import OLDER_THAN_RUN, FileSight, Prompt, Source
-from astria_sync.core.naming import output_folder, safe_component
 from astria_sync.errors import FileProblem
-from astria_sync.folders import parent
 from astria_sync.intake import Intake
 from astria_sync.judging import Judge, Ready
-from astria_sync.places import new_prompt
-from astria_sync.promptfile import PromptFile, PromptRequest
+from astria_sync.ordering import Ordering
 from astria_sync.subjects import Subjects
 
 _AT_ONCE: Final = 250  # rows judged in one step: a large matrix must not keep everything else waiting
-_REQUEST: Final = ("model", "text", "params", "files", "extra")
 _OPEN: Final = "state IN ('settling', 'waiting') OR (state = 'failed' AND armed_at IS NULL)"
 _WENT: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ESTALE}
 _HERE = "source_id IN (SELECT id FROM sources WHERE missing_since IS NULL)"
@@ -46,6 +42,14 @@ class Prompting:
     _again: bool = field(default=False, init=False)  # everything that failed on our side
     _waiting: bool = field(default=True, init=False)  # everything that waits (at the start, after commands)
     _burst: bool = field(default=True, init=False)  # something was queued since it was last counted
+    _folders: bool = field(default=True, init=False)  # image folders may have come or gone
+    # Files of local packs → the image folders that each was last run for; None: to be read from the journal.
+    _packs: dict[int, frozenset[tuple[int, str]]] | None = field(default=None, init=False)
+    _ordering: Ordering = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Ordering is a part of prompting."""
+        self._ordering = Ordering(ctx=self.ctx)
 
     # Taking up a file
 
@@ -55,7 +59,7 @@ class Prompting:
             read = _read_still(source, sight)
         except FileProblem as error:
             self.intake.settled(source, sight.stamp)  # a change of its rights changes the stamp too
-            self._refuse(source, error.problems)
+            self._ordering.refuse(source, error.problems)
             return True
         if read is None:
             return False
@@ -82,68 +86,27 @@ class Prompting:
         try:
             parsed = promptfile.parse(read, name=source.name)
         except FileProblem as error:
-            self._refuse(source, error.problems)
+            self._ordering.refuse(source, error.problems)
         else:
-            self._order(self.ctx.journal.source(source.id), parsed, read, content)
+            source = self.ctx.journal.source(source.id)
+            self._add_new(self._ordering.order(source, parsed, read, content))
+            if each.is_each(source.path) and self._packs is not None:
+                self._packs.setdefault(source.id, frozenset())
         return True
 
-    def _refuse(self, source: Source, problems: tuple[str, ...]) -> None:
-        """The file says nothing that could be sent; one failed row shows it."""
-        journal, wall = self.ctx.journal, self.ctx.wall
-        journal.change("sources", source.id, problem="\n".join(problems), updated_at=wall)
-        unsent = self._unsent(source)
-        for extra in unsent[1:]:
-            journal.drop("prompts", extra.id)
-        for older in journal.prompts("source_id = ? AND current = 1", [source.id]):
-            journal.change("prompts", older.id, current=False)
-        row = unsent[0] if unsent else journal.prompt(new_prompt(self.ctx, source.id))
-        journal.set_waits(row.id, ())
-        journal.change("prompts", row.id, fingerprint="", current=True)
-        journal.move_prompt(row, Event.INVALID, wall, reason=problems[0], error="")
+    def _add_new(self, rows: Iterable[int]) -> None:
+        self._todo.update(dict.fromkeys(rows))
 
-    def _unsent(self, source: Source) -> list[Prompt]:
-        rows = self.ctx.journal.prompts("source_id = ? AND armed_at IS NULL ORDER BY id", [source.id])
-        return [row for row in rows if row.state in UNSENT_PROMPTS or row.state is PromptState.FAILED]
-
-    def _order(self, source: Source, parsed: PromptFile, data: bytes, script: str) -> None:
-        """One row for each request that the file asks for and has none; rows of older versions, if unsent, go."""
-        journal = self.ctx.journal
-        wanted = {request.fingerprint: request for request in parsed.requests}
-        for row in self._unsent(source):
-            if row.fingerprint not in wanted:
-                journal.drop("prompts", row.id)
-                self.ctx.event("prompt", row.id, source.id, "dropped", "the file asks for something else now")
-        have: set[str] = set()
-        for row in journal.prompts("source_id = ?", [source.id]):
-            have.add(row.fingerprint)
-            if row.spare_of is None and row.current is not (row.fingerprint in wanted):
-                journal.change("prompts", row.id, current=row.fingerprint in wanted)
-            if not row.request and (asked := wanted.get(row.fingerprint)):  # known from a record alone
-                journal.change("prompts", row.id, request={name: getattr(asked, name) for name in _REQUEST})
-        missing = [request for fingerprint, request in wanted.items() if fingerprint not in have]
-        if missing:
-            journal.keep_text(script, data.decode("utf-8-sig"))
-        for request in missing:
-            self._todo[self._new(source, request, script)] = None
-
-    def _new(self, source: Source, request: PromptRequest, script: str) -> int:
-        folder = parent(source.path)
-        stem = Path(source.path).stem
-        return self.ctx.journal.add(
-            "prompts",
-            source_id=source.id,
-            state=PromptState.SETTLING,
-            created_at=self.ctx.wall,
-            updated_at=self.ctx.wall,
-            fingerprint=request.fingerprint,
-            variant=dict(request.variant),
-            request={name: getattr(request, name) for name in _REQUEST},
-            script=script,
-            unread=int(source.adoptable > 0),
-            folder=str(output_folder(folder, stem)),
-            output=str(self.ctx.watches[source.root].output),
-            stem=safe_component(stem),
-        )
+    def _fan_out(self) -> None:
+        """Image folders came or went: what local packs ask for follows them."""
+        if self._packs is None:
+            self._packs = {source.id: frozenset() for source in self.ctx.journal.sources(each.FILES)}
+        known = "id IN (SELECT value FROM json_each(?)) AND missing_since IS NULL"
+        for source in self.ctx.journal.sources(known, [json.dumps([*self._packs])]) if self._packs else ():
+            here = frozenset((folder.id, folder.path) for folder in each.folders(self.ctx.journal, source))
+            if self._packs[source.id] != here:
+                self._packs[source.id] = here
+                self._add_new(self._ordering.again(source))
 
     # Can it go?
 
@@ -179,11 +142,16 @@ class Prompting:
     def folders_changed(self, *names: str) -> None:
         """A folder appeared, went, or its tune moved on: prompts that wait for it are looked at again."""
         self.subjects.forget()
-        self._again = True
+        self._again = self._folders = True
+        if not names:  # a step was rolled back, with it what local packs ordered
+            self._packs = None
         self._changed.update(_fold_last(name) for name in names)
 
     def plan(self) -> None:
         """Look again at what may go now, so many at a time, and hold back what is too much at one go."""
+        if self._folders:
+            self._folders = False
+            self._fan_out()
         self._find()
         batch = list(itertools.islice(self._todo, _AT_ONCE))
         open_ones = f"id IN (SELECT value FROM json_each(?)) AND ({_OPEN}) AND fingerprint != '' AND {_HERE}"
@@ -198,7 +166,7 @@ class Prompting:
     @property
     def restless(self) -> bool:
         """Whether the next plan has something to look at."""
-        return self._again or bool(self._changed) or bool(self._todo)
+        return self._again or self._folders or bool(self._changed) or bool(self._todo)
 
     def queued_anew(self) -> None:
         """One that was thought to be there already is new after all: count again what is new at one go."""

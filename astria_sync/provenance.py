@@ -7,6 +7,7 @@ from typing import Any
 import astria_sync
 from astria_sync.core.expiry import tunes_of
 from astria_sync.core.model import Image, Prompt
+from astria_sync.each import wish_of
 from astria_sync.journal import Journal
 
 
@@ -26,7 +27,7 @@ def describe(journal: Journal, prompt: Prompt, images: list[Image]) -> dict[str,
             "text": journal.value("SELECT text FROM texts WHERE hash = ?", [prompt.script]) or "",
             "variant": dict(prompt.variant),
             "run": prompt.run,
-            "fingerprint": prompt.fingerprint,
+            "fingerprint": wish_of(prompt),
         },
         "text": prompt.text,
         "tune_id": prompt.target,

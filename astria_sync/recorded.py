@@ -8,6 +8,7 @@ from astria_sync.context import Context
 from astria_sync.core.expiry import KEPT
 from astria_sync.core.lifecycle import UNSENT_PROMPTS, Event, PromptState
 from astria_sync.core.model import Prompt
+from astria_sync.each import of_folder, wish_of
 from astria_sync.matching import Match
 from astria_sync.sidecars import Sidecar
 
@@ -52,9 +53,12 @@ class Recorded:
         log.info("prompt %s: adopted, %s", row.stem, detail)
 
     def _asked(self, row_id: int, found: Sidecar) -> Prompt | None:
-        rows = self.ctx.journal.prompts("id = ? AND fingerprint = ?", [row_id, found.source.fingerprint])
+        rows = self.ctx.journal.prompts("id = ?", [row_id])
         open_ones = [
-            row for row in rows if row.state in _OPEN or (row.state in _RUNNING and row.remote_id == found.id)
+            row
+            for row in rows
+            if wish_of(row) == found.source.fingerprint
+            and (row.state in _OPEN or (row.state in _RUNNING and row.remote_id == found.id))
         ]
         return next(iter(open_ones), None)
 
@@ -63,9 +67,8 @@ class Recorded:
         journal, source = self.ctx.journal, found.source
         if not journal.sources("id = ?", [match.source]):
             return None
-        same = journal.prompts(
-            "source_id = ? AND fingerprint = ? ORDER BY id", [match.source, source.fingerprint]
-        )
+        wished = source.fingerprint if match.subject is None else of_folder(source.fingerprint, match.subject)
+        same = journal.prompts("source_id = ? AND fingerprint = ? ORDER BY id", [match.source, wished])
         wish: dict[str, Any] = {"current": False, "script": source.sha256, "variant": source.variant}
         if same:  # of the same script, or `rerun` would not know them for one
             wish = {name: getattr(same[0], name) for name in ("current", "script", "variant", "request")}
@@ -77,7 +80,8 @@ class Recorded:
             "prompts",
             source_id=match.source,
             state=PromptState.SETTLING,
-            fingerprint=source.fingerprint,
+            fingerprint=wished,
+            subject_id=match.subject,
             approved=True,
             created_at=self.ctx.wall,
             updated_at=self.ctx.wall,

@@ -13,7 +13,7 @@ import pathspec
 
 from astria_sync import kernel
 from astria_sync.core.model import FileSight, FolderSight, Look
-from astria_sync.transient import is_half, is_left_alone
+from astria_sync.transient import EACH, is_half, is_left_alone
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 PROMPT: Final = ".prompt"
@@ -24,7 +24,8 @@ TUNE_ERROR: Final = "tune.error.txt"
 EMPTY: Final = "{root} shows none of what was in it; is it mounted?"
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
+    """Whether a name can be written down; Linux has others too."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -186,7 +187,7 @@ class _Walk:
             folder = entry.is_dir()
             if not (folder or _concerns_us(name)) or self.root.ignores(full, folder=folder):
                 return
-            if not _is_utf8(name):
+            if not is_utf8(name):
                 shown = full.encode(errors="backslashreplace").decode()
                 self.unreadable[shown] = "its name is not valid UTF-8; rename it"
             elif folder:
@@ -227,6 +228,8 @@ def _concerns_us(name: str) -> bool:
 
 
 def _sight(path: str, info: os.stat_result, files: Sequence[tuple[str, os.stat_result]]) -> FolderSight:
+    if path.rpartition("/")[2] == EACH:  # pictures there go along with its prompts: it is no image folder
+        files = [entry for entry in files if _suffix(entry[0]) == PROMPT]
     by_name = dict(files)
     pictures = [name for name in by_name if _suffix(name) in PICTURES]
     wanted = {*pictures, *_captions(list(by_name), pictures), URLS_FILE}

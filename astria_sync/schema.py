@@ -255,6 +255,12 @@ def m005_records_to_read(db: Database) -> None:
     db.execute("CREATE INDEX prompts_unread ON prompts (unread, id) WHERE unread > 0")
 
 
+@migrations()
+def m008_local_packs(db: Database) -> None:
+    """Orders of local packs are found by the image folder that they are for."""
+    db.execute("CREATE INDEX prompts_subject ON prompts (subject_id) WHERE subject_id IS NOT NULL")
+
+
 def _apply(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

@@ -13,6 +13,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -23,12 +24,12 @@ from astria_sync.core.records import FormerTune, Record
 from astria_sync.core.retry import MAX_ID
 from astria_sync.core.wire import as_time
 from astria_sync.core.work import FindSidecars, ReadSidecars, Sidecars, SidecarsRead
+from astria_sync.scan import is_utf8
+from astria_sync.transient import EACH
 
 log = logging.getLogger("astria_sync")
 
-_LARGEST: Final = (
-    8 << 20
-)  # bytes; a prompt file has at most 1 MiB, and its text stands three times in its record
+_LARGEST: Final = 8 << 20  # bytes; a prompt file has at most 1 MiB, and its text stands thrice in its record
 _NAME: Final = re.compile(r"(?s)(.+)-([1-9][0-9]{0,15})\.json")
 # What systems keep in a folder of pictures; what was thrown away is no record of anything.
 _NOT_OURS: Final = frozenset(
@@ -51,6 +52,11 @@ class _Source(msgspec.Struct, frozen=True):
     text: str = ""
     variant: dict[str, str] = {}
     run: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+    @property
+    def each(self) -> str:
+        """The image folder that a local pack's prompt was made for; "" for any other."""
+        return self.variant.get(EACH, "")
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -191,7 +197,7 @@ def _names(top: str, skipped: set[str], known: frozenset[int]) -> Iterator[tuple
                 continue
             raise
         for entry in there:
-            if entry.name.startswith(".") or entry.name.casefold() in _NOT_OURS or not _is_text(entry.name):
+            if entry.name.startswith(".") or entry.name.casefold() in _NOT_OURS or not is_utf8(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.path not in skipped:
@@ -233,7 +239,10 @@ def _check(found: Sidecar, path: str) -> None:
         and sidecar_name(match[1], found.id)
         == unicodedata.normalize("NFC", match[0])  # its stem is a safe one
         and os.path.isabs(found.source.root)
-        and all(_is_below(place) for place in (found.source.path, *(tune.folder for tune in tunes)))
+        and all(
+            _is_below(place)
+            for place in (found.source.path, found.source.each or ".", *(tune.folder for tune in tunes))
+        )
         and found.source.path != "."
         and all(map(_is_plain, names))
         and len({one.n for one in found.images}) == len(names) == len(set(names))
@@ -258,14 +267,6 @@ def _is_plain(name: str) -> bool:
     )
 
 
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _record(found: Sidecar, folder: str, name: str) -> Record:
     source = found.source
     return Record(
@@ -276,6 +277,7 @@ def _record(found: Sidecar, folder: str, name: str) -> Record:
         root=source.root,
         path=source.path,
         subject=_subject(found),
+        each=found.source.each,
         folder=folder or ".",
         name=name,
         duplicate_of=found.duplicate_of,
@@ -286,14 +288,13 @@ def _subject(found: Sidecar) -> str | None:
     """What the folder of its prompt file had to show, None if that was no image folder; "" if the record does not tell."""
     if found.tunes is None:
         return ""
-    own = os.path.dirname(found.source.path) or "."
+    own = found.source.each or os.path.dirname(found.source.path) or "."
     return max(((tune.id, tune.content) for tune in found.tunes if tune.folder == own), default=(0, None))[1]
 
 
 def _lies(folder: str, picture: Picture) -> bool:
     """Whether a picture is there with the size it was saved with."""
-    try:
+    with suppress(OSError):
         info = os.lstat(os.path.join(folder, picture.file))
-    except OSError:
-        return False
-    return stat.S_ISREG(info.st_mode) and info.st_size == picture.size
+        return stat.S_ISREG(info.st_mode) and info.st_size == picture.size
+    return False

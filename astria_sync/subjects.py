@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from astria_sync.context import Context
 from astria_sync.core.model import Source, Tune
 from astria_sync.core.references import Index, Subject
-from astria_sync.folders import parent
 
 
 @dataclass(kw_only=True)
@@ -33,9 +32,9 @@ class Subjects:
         """Something about folders or tunes changed."""
         self._index = None
 
-    def of(self, source: Source) -> Subject | None:
-        """The image folder that the prompt lies in."""
-        folder = self.ctx.journal.source_at(source.root, parent(source.path), "folder")
+    def at(self, root: str, path: str) -> Subject | None:
+        """The image folder that lies there."""
+        folder = self.ctx.journal.source_at(root, path, "folder")
         if (
             folder is None
             or folder.missing_since is not None

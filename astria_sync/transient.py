@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+EACH: Final = "_each"  # the folder of a local pack (each.py)
+
 # What systems and programs leave while they work. Hidden names are left alone before this is asked.
 _TRANSIENT: Final = re.compile(
     r"""(?xi) ^ (?:

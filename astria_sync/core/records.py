@@ -26,6 +26,7 @@ class Record:
     )  # hash of the pictures of the folder that the file lay in; "" not told, None: no image folder
     folder: str  # relative to the output
     name: str
+    each: str = ""  # the folder, relative to the root, that a local pack's prompt was made for
     duplicate_of: int | None = None  # the prompt that the order has, if Astria made this one besides
 
 
@@ -38,6 +39,7 @@ class Wanted:
     path: str
     run: int = 1
     subject: str | None = ""  # as in Record, of the folder that the file lies in now
+    each: str = ""  # as in Record, where the folder lies now
     above: int = 0  # ids up to this one were known before: they are nothing that this state has forgotten
     seed: int | None = None  # of a request that may have gone out
 
@@ -65,7 +67,7 @@ class Shelf:
             self._by_id.setdefault(record.id, record)
         self._keyed: dict[_Key, list[Record]] = {}
         for record in sorted(self._by_id.values(), key=lambda one: (bool(one.duplicate_of), one.run, one.id)):
-            for key in _keys(record.fingerprint, record.path, record.subject):
+            for key in _keys(record.fingerprint, record.path, record.each, record.subject):
                 self._keyed.setdefault(key, []).append(record)
         self._wishes = Counter(record.fingerprint for record in self._by_id.values())
         self._moved: dict[tuple[str, str], tuple[str, str]] = {}
@@ -74,6 +76,11 @@ class Shelf:
     def ids(self) -> Collection[int]:
         """Of records that nobody has taken."""
         return self._by_id.keys()
+
+    @property
+    def of_packs(self) -> bool:
+        """Whether some that are left are of local packs."""
+        return any(record.each for record in self._by_id.values())
 
     def has(self, fingerprint: str) -> bool:
         """Whether a record of this wish is left, wherever its file lies."""
@@ -92,7 +99,7 @@ class Shelf:
 
         `roots` are those watched now: a record of another one is of a root that was moved or renamed.
         """
-        here, beside, *same_subject = _keys(wanted.fingerprint, wanted.path, wanted.subject)
+        here, beside, *same_subject = _keys(wanted.fingerprint, wanted.path, wanted.each, wanted.subject)
         own = [one for one in self._there(here) if _fits(one, wanted)]
         for record in sorted(own, key=lambda one: one.root != wanted.root):
             if record.root == wanted.root or record.root not in roots:
@@ -121,12 +128,12 @@ class Shelf:
         return found
 
 
-def _keys(fingerprint: str, path: str, subject: str | None) -> list[_Key]:
-    """What a record of this wish is found by: its file's place; the folder of that; and the subject that the folder gives it, by
-    which the words mean the same elsewhere.
+def _keys(fingerprint: str, path: str, each: str, subject: str | None) -> list[_Key]:
+    """What a record of this wish is found by: its file's place, and the folder that it is for if that is another; the folder of
+    that; and the subject that the folder gives it, by which the words mean the same elsewhere.
     """
-    place = unicodedata.normalize("NFC", path)
-    keys: list[_Key] = [(fingerprint, "at", place), (fingerprint, "in", _parent(place))]
+    place, folder = unicodedata.normalize("NFC", path), unicodedata.normalize("NFC", each)
+    keys: list[_Key] = [(fingerprint, "at", place, folder), (fingerprint, "in", _parent(place), folder)]
     return keys if subject == "" else [*keys, (fingerprint, "of", subject or "")]
 
 
@@ -142,7 +149,7 @@ def _fits(record: Record, wanted: Wanted) -> bool:
 def _at_home(record: Record) -> bool:
     """Whether it lies where it was put when its file lay where it says."""
     stem = PurePosixPath(record.path).stem
-    home = output_folder(_parent(record.path), stem)
+    home = output_folder(record.each or _parent(record.path), stem)
     return record.folder == str(home) and record.name == sidecar_name(stem, record.id)
 
 
