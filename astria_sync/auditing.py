@@ -226,10 +226,12 @@ class Auditing:
         journal = self.ctx.journal
         fresh = remote.created_at is None or self.ctx.wall < remote.created_at + _KEPT
         if isinstance(remote, RemoteTune):
-            for tune in journal.tunes("remote_id = ? AND state = 'deleted'", [remote.id]):
+            for tune in journal.tunes(
+                "remote_id = ? AND state = 'deleted' AND delete_at IS NULL", [remote.id]
+            ):
                 self._bind(tune, remote)
         elif remote.images and fresh:
-            lost = "remote_id = ? AND state = 'deleted' AND done_at IS NULL"
+            lost = "remote_id = ? AND state = 'deleted' AND done_at IS NULL AND delete_at IS NULL"
             for prompt in journal.prompts(lost, [remote.id]):
                 for image in journal.images("prompt_id = ? AND state = 'gone'", [prompt.id]):
                     again = {"state": "wanted", "attempt": 0, "next_at": self.ctx.now, "reason": ""}

@@ -275,11 +275,11 @@ def _contradictions(settings: Settings, where: Callable[[str], str]) -> Iterator
         (where("notify"), settings.notify, ("desktop", "command")),
     ]
     for number, watch in enumerate(settings.watch, start=1):
-        parts.append((f"{settings.file}, [[watch]] number {number}", watch, ("on_delete", "rehearse")))
+        parts.append((f"{settings.file}, [[watch]] number {number}", watch, ("rehearse",)))
     for place, part, keys in parts:
         for key in keys:
             value = getattr(part, key)
-            if value not in {False, "", "keep"}:
+            if value not in {False, ""}:
                 yield f"{place}: {key} = {json.dumps(value)} is not available in this version yet; take it out."
 
 

@@ -18,6 +18,8 @@ def set_right(ctx: Context) -> None:
         ("images", longest),
         ("rereads", latest(ctx)),
     ):
+        if ahead and table in {"tunes", "prompts"}:
+            journal.change_all(table, "delete_at = delete_at - ?", "delete_at > 0", ahead)
         if ahead:
             journal.change_all(table, "next_at = next_at - ?", "1", ahead)
         journal.clip_deadlines(table, last)

@@ -14,6 +14,7 @@ from astria_sync.context import Context
 from astria_sync.core import gates, work
 from astria_sync.core.model import Command, Hint, Look, Outcome, Stop, Tick
 from astria_sync.deadlines import set_right
+from astria_sync.deleting import Deleting
 from astria_sync.doors import Doors
 from astria_sync.errors import AstriaSyncError
 from astria_sync.fetching import Fetching
@@ -55,7 +56,7 @@ class Engine:
             files=files,
             take_prompt=lambda source, sight: self.prompting.take_prompt(source, sight),
             take_folder=lambda source, sight: self.tuning.take_folder(source, sight),
-            on_folders=lambda *names: self.prompting.folders_changed(*names),
+            on_folders=self._came_or_went,
         )
         self.adopting = Adopting(ctx=ctx, intake=self.intake)
         self.tuning = Tuning(ctx=ctx, files=files, intake=self.intake)
@@ -84,6 +85,7 @@ class Engine:
             room=room,
             spending=self.spending,
         )
+        self.deleting = Deleting(ctx=ctx, doors=self.doors)
         self.notes = Notes(ctx=ctx)
         self.upkeep = Upkeep(ctx=ctx)
         self._outcomes = self._takers()
@@ -96,6 +98,7 @@ class Engine:
             work.CreateTune: lambda one: self.sending.answered(one.work, self._result(one)),
             work.CreatePrompt: lambda one: self.sending.answered(one.work, self._result(one)),
             work.PatchTune: lambda one: self.following.patched(one.work, self._result(one)),
+            work.Delete: lambda one: self.deleting.deleted(one.work, self._result(one)),
             work.FetchOne: lambda one: self.following.fetched(one.work, self._result(one)),
             work.Poll: lambda one: self.reconciling.polled(one.work, self._result(one)),
             work.Survey: lambda one: self.reconciling.surveyed_now(one.work, self._result(one)),
@@ -107,6 +110,10 @@ class Engine:
             work.Tidy: lambda one: self.upkeep.tidied(one.result, one.failure),
             work.WriteSidecar: lambda one: self.fetching.recorded(one.work, one.failure),
         }
+
+    def _came_or_went(self, *names: str) -> None:
+        self.prompting.folders_changed(*names)
+        self.deleting.look_again()
 
     # One step
 
@@ -120,6 +127,7 @@ class Engine:
                 self.ctx.close_gate(gates.BALANCE, reason, 0)
             self.sending.after_crash()
             self.adopting.start()
+            self.deleting.start()
             self.intake.rescan()
         self.step(Tick(what="start"))
 
@@ -236,6 +244,7 @@ class Engine:
             self.reconciling.plan()
             self.auditing.plan()
             self.sending.plan()
+            self.deleting.plan()
         self.notes.plan()
 
     def _result(self, outcome: Outcome) -> Any:

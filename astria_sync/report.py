@@ -40,7 +40,7 @@ _ORDER: Final = {
 
 _COMMON: Final = (
     "o.id AS row, s.path, s.root, s.problem, o.state, o.remote_id AS id, o.reason, o.error, o.updated_at, "
-    "o.next_at, o.url, o.cost_mc, o.spare_of"
+    "o.next_at, o.url, o.cost_mc, o.spare_of, o.delete_at"
 )
 _TUNES: Final = f"""
     SELECT 'tune' AS kind, {_COMMON}, o.changed, ({FAILED_TUNE}) AS failed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
@@ -158,8 +158,12 @@ def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) ->
     """What is unfinished, failed, or finished with something to be said; or everything."""
     telling = "o.state NOT IN ('ready', 'done') OR s.problem != '' OR o.reason != ''"
     for select, stale, also in ((_TUNES, STALE_TUNE, " OR o.changed = 1"), (_PROMPTS, STALE_PROMPT, "")):
-        wanted = "1" if everything else f"({telling}{also}) AND NOT ({stale})"
-        yield from connection.execute(f"{select} WHERE {within} AND {wanted}")
+        wanted = (
+            "1"
+            if everything
+            else f"({telling}{also}) AND NOT ({stale}) OR (o.delete_at > 0 AND o.state != 'deleted')"
+        )
+        yield from connection.execute(f"{select} WHERE {within} AND ({wanted})")
 
 
 def _failed(order: sqlite3.Row) -> bool:

@@ -261,6 +261,20 @@ def m008_local_packs(db: Database) -> None:
     db.execute("CREATE INDEX prompts_subject ON prompts (subject_id) WHERE subject_id IS NOT NULL")
 
 
+_DELETING = """
+ALTER TABLE tunes ADD COLUMN delete_at REAL;
+ALTER TABLE prompts ADD COLUMN delete_at REAL;
+CREATE INDEX tunes_delete ON tunes (delete_at) WHERE delete_at IS NOT NULL;
+CREATE INDEX prompts_delete ON prompts (delete_at) WHERE delete_at IS NOT NULL;
+"""
+
+
+@migrations()
+def m009_deleting(db: Database) -> None:
+    """`delete_at`: when Astria's object is deleted since its file is gone (deleting.py), on the engine's clock; -1: refused."""
+    _apply(db, _DELETING)
+
+
 def _apply(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

@@ -53,6 +53,7 @@ class Tasks:
             work.CreateTune: self._create_tune,
             work.CreatePrompt: self._create_prompt,
             work.PatchTune: self._patch_tune,
+            work.Delete: self._delete,
             work.FetchOne: self._fetch_one,
             work.Poll: self._poll,
             work.Survey: self._survey,
@@ -95,6 +96,14 @@ class Tasks:
 
     def _patch_tune(self, piece: work.PatchTune) -> Answer | NoAnswer:
         return self._api.send("PATCH", f"/tunes/{piece.remote_id}", piece.fields, workspace=piece.workspace)
+
+    def _delete(self, piece: work.Delete) -> Answer | NoAnswer:
+        path = (
+            f"/tunes/{piece.remote_id}"
+            if piece.target is None
+            else f"/tunes/{piece.target}/prompts/{piece.remote_id}"
+        )
+        return self._api.send("DELETE", path, (), workspace=piece.workspace)
 
     def _fetch_one(self, piece: work.FetchOne) -> Answer | NoAnswer:
         return self._api.get(f"{_LIST[piece.kind]}/{piece.remote_id}", workspace=piece.workspace)

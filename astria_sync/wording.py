@@ -28,6 +28,11 @@ def _due(order: Any, around: Circumstances) -> float:
 def why_and_then(order: Any, around: Circumstances) -> tuple[str, str]:
     """Two clauses on a row of report.py's: the reason, in Astria's own words where it has any, and what comes next."""
     told = _told(order)
+    if (at := order["delete_at"]) and at > 0 and order["state"] != "deleted":
+        when = _clock(at - around.ahead, around)
+        return "its file is gone", _unless_stopped(
+            around, f"Astria's copy is deleted at {when}; put the file back to keep it"
+        )
     if order["stale"]:
         return told, "of an earlier version of its file, or of a file that is gone; nothing more happens"
     if order["problem"] and order["state"] != "failed":
@@ -193,7 +198,7 @@ def problems(meta: Mapping[str, Any], around: Circumstances) -> list[dict[str, s
     found = [{"kind": name, "text": text} for name, text in around.gates.items()]
     for key, value in sorted(meta.items()):
         what, _, where = key.partition(":")
-        if what in {"root", "output", "records", "backup"}:
+        if what in {"root", "output", "records", "backup", "deleting"}:
             found.append({"kind": "output" if what == "records" else what, "text": str(value)})
         elif what == "unreadable":
             found += [

@@ -359,7 +359,7 @@ class Studio:
         expected: set[Path] = set()
         count = 0
         with self.journal() as journal:
-            for row in journal.prompts("state = 'done'"):
+            for row in journal.prompts("state = 'done' OR (state = 'deleted' AND done_at IS NOT NULL)"):
                 folder = Path(row.output, row.folder)
                 images = journal.images("prompt_id = ?", [row.id])
                 assert len(images) == row.num_images, row.stem

@@ -59,6 +59,7 @@ class Event(StrEnum):
     USER_ERROR = "user_error"  # Astria could not make it
     RETRY = "retry"  # a person asked for it again
     GONE = "gone"  # Astria does not have it any more
+    REMOVED = "removed"  # deleted there since its file was deleted here (`on_delete`)
     EXPIRED = "expired"  # Astria deleted it at the end of its 30 days
 
 
@@ -93,6 +94,8 @@ TUNE_MOVES: Final[Mapping[tuple[TuneState, Event], TuneState]] = {
     (_T.TRAINING, _E.USER_ERROR): _T.FAILED,
     (_T.TRAINING, _E.GONE): _T.DELETED,
     (_T.READY, _E.EXPIRED): _T.EXPIRED,
+    (_T.READY, _E.REMOVED): _T.DELETED,
+    (_T.FAILED, _E.REMOVED): _T.DELETED,
     (_T.FAILED, _E.SETTLED): _T.QUEUED,
     (_T.FAILED, _E.INVALID): _T.FAILED,
     (_T.FAILED, _E.RETRY): _T.SETTLING,
@@ -137,6 +140,8 @@ PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
     (_P.FAILED, _E.INVALID): _P.FAILED,
     (_P.FAILED, _E.RETRY): _P.WAITING,
     (_P.FAILED, _E.BOUND): _P.GENERATING,
+    (_P.DONE, _E.REMOVED): _P.DELETED,
+    (_P.FAILED, _E.REMOVED): _P.DELETED,
     (_P.DELETED, _E.BOUND): _P.GENERATING,
 }
 

@@ -87,6 +87,8 @@ class Tune:
     past_limit: bool
     spare_of: int | None = None  # the row that asked once and got this one too
     made_at: float | None = None  # by Astria's clock
+    # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
+    delete_at: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +143,8 @@ class Prompt:
     unread: int = (
         0  # 1: to be looked for among the records beside the pictures, 2: once its folder is read; 0: done
     )
+    # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
+    delete_at: float | None = None
 
 
 def kind_of(row: Tune | Prompt) -> str:

@@ -108,6 +108,18 @@ class PatchTune:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Delete:
+    """`DELETE` of a tune, or of a prompt of the tune `target`: harmless to repeat."""
+
+    kind: str  # "tune" or "prompt"
+    row_id: int
+    workspace: str
+    remote_id: int
+    target: int | None
+    lane = Lane.REQUESTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FetchOne:
     """`GET /tunes/:id` or `/prompts/:id`, when a list cannot answer."""
 
