@@ -27,6 +27,9 @@ from astria_sync.errors import FileProblem
 
 _LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
 _URLS_LIMIT: Final = 1 << 20
+_UNREADABLE: Final = Answer(
+    status=502, body=None, text="a list came with something in it that cannot be read"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +168,8 @@ class Tasks:
             past = max(_times(page), default=math.inf) < begin
             stuck = bool(page) and page[0].id >= (cursor or page[0].id + 1)  # it ignores before_id
             if not page or piece.purpose == "mark" or len(fresh) < len(page) or past or stuck:
+                if piece.purpose == "adopt" and not whole:  # what it hides may have been paid for
+                    return work.Pages(objects=tuple(objects), head=head, failure=_UNREADABLE)
                 gone = head < piece.mark and self._is_gone(piece)
                 return work.Pages(
                     objects=tuple(objects), head=head, whole=whole and not stuck, mark_gone=gone
