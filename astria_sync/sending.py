@@ -144,7 +144,9 @@ class Sending:
             workspace = self.ctx.workspace(source.root)
             if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):
                 judged = self.ctx.journal.prompt(prompt.id)
-                if self.spending.lets_prompt(judged, ready):
+                if self.room.takes(str(self.ctx.watches[source.root].output)) and self.spending.lets_prompt(
+                    judged, ready
+                ):
                     self._arm_prompt(judged, ready, workspace)
 
     def _sought(self) -> bool:
