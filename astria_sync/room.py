@@ -16,7 +16,7 @@ _PICTURE: Final = (
     16 * 1024 * 1024
 )  # bytes; a 4K picture as PNG, until this account has shown what its pictures weigh
 _AT_MOST: Final = 8  # pictures that one prompt may make (astria-api.md)
-_FRESH: Final = 5.0  # seconds that an answer holds; asking takes a system call or two
+_FRESH: Final = 5.0  # seconds between looks whether trouble is over; that there is none is asked each time
 
 
 @dataclass(kw_only=True)
@@ -28,9 +28,12 @@ class Room:
     _known: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
 
     def takes(self, output: str) -> bool:
-        """Whether this output can be written and has room for what is under way and one prompt more."""
+        """Whether this output can be written and has room for what is under way and one prompt more.
+
+        Asked before each request, which takes a system call or two: what was true for the last one may not be for this.
+        """
         known = self._known.get(output)
-        if known is None or self.ctx.now - known[0] > _FRESH:
+        if known is None or not known[1] or self.ctx.now - known[0] > _FRESH:
             known = self._known[output] = (self.ctx.now, self._problem(output))
             self._tell(output, known[1])
         return not known[1]

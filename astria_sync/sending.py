@@ -144,7 +144,9 @@ class Sending:
             workspace = self.ctx.workspace(source.root)
             if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):
                 judged = self.ctx.journal.prompt(prompt.id)
-                if self.spending.lets_prompt(judged, ready):
+                if self.room.takes(str(self.ctx.watches[source.root].output)) and self.spending.lets_prompt(
+                    judged, ready
+                ):
                     self._arm_prompt(judged, ready, workspace)
 
     def _sought(self) -> bool:
@@ -165,7 +167,7 @@ class Sending:
             ready = self.prompting.evaluate(prompt)
             if ready is None:
                 continue
-            fixed = self._fixed(ready, workspace)
+            fixed = self._fixed(prompt, ready, workspace)
             own_seed = ready.params.get("seed") is not None
             if not self.reconciling.adopt_prompt(prompt, source, fixed, own_seed=own_seed):
                 self.ctx.journal.change("prompts", prompt.id, sought=True)
@@ -173,16 +175,18 @@ class Sending:
             self.prompting.queued_anew()
         return not rows
 
-    def _fixed(self, ready: Ready, workspace: str) -> dict[str, Any]:
+    def _fixed(self, prompt: Prompt, ready: Ready, workspace: str) -> dict[str, Any]:
         """The columns of a request as it will be sent, whatever happens to it."""
-        seed = ready.params.get("seed")
+        seed, mark = ready.params.get("seed"), self.ctx.journal.mark("prompt", workspace)
+        if seed is None and prompt.seed is not None and prompt.watermark is not None:  # Astria has put it off
+            return ready.columns(workspace, seed=prompt.seed, watermark=prompt.watermark)
         drawn = self.ctx.chance.randrange(SEEDS) if seed is None else seed
-        return ready.columns(workspace, seed=drawn, watermark=self.ctx.journal.mark("prompt", workspace))
+        return ready.columns(workspace, seed=drawn, watermark=mark)
 
     def _arm_prompt(self, prompt: Prompt, ready: Ready, workspace: str) -> None:
         """A request that was sent before goes out as it was, seed and all; a new one is fixed here."""
         journal = self.ctx.journal
-        fixed = self._fixed(ready, workspace) if prompt.armed_at is None else {}
+        fixed = self._fixed(prompt, ready, workspace) if prompt.armed_at is None else {}
         prompt = journal.move_prompt(
             prompt,
             Event.ARMED,
@@ -257,10 +261,11 @@ class Sending:
         )
 
     def _not_now(self, row: Tune | Prompt, verdict: Verdict, result: Answer | NoAnswer) -> None:
-        """It is proven that nothing was made: back to the queue, free of charge. Unless an earlier attempt got lost, Astria
-        has never heard of it, and it is as free to be changed or dropped as before it was armed.
+        """Nothing was made: back to the queue, free to be changed or dropped unless an earlier attempt got lost. A prompt that
+        Astria itself has put off keeps seed and watermark: was it made all the same, it is known when a list shows it.
         """
-        unheard = {} if row.lost else {"armed_at": None, "watermark": None}
+        heard = isinstance(row, Prompt) and isinstance(result, Answer)
+        unheard = {} if row.lost else {"armed_at": None} if heard else {"armed_at": None, "watermark": None}
         self.following.binding.move(row, Event.NOT_SENT, reason=why(result), next_at=self.ctx.now, **unheard)
         if isinstance(result, NoAnswer) and result.changed:
             self._files_changed(row)

@@ -27,6 +27,21 @@ from astria_sync.errors import FileProblem
 
 _LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
 _URLS_LIMIT: Final = 1 << 20
+_UNREADABLE: Final = Answer(
+    status=502, body=None, text="a list came with something in it that cannot be read"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Page:
+    """One page of a list, newest first."""
+
+    rows: list[Any]
+    unread: float | None = None  # what is just older than this could not be read: it may be anything
+
+    def hides(self, down_to: int) -> bool:
+        """Whether something newer than this may stand on it unread."""
+        return self.unread is not None and self.unread - 1 > down_to
 
 
 class Tasks:
@@ -112,16 +127,20 @@ class Tasks:
         self._api.renew_token()
         return self._api.get("/users")
 
-    def _page(self, kind: str, workspace: str, before_id: int | None) -> list[Any] | Answer | NoAnswer:
-        """One page, newest first; the result itself if it is no list."""
+    def _page(self, kind: str, workspace: str, before_id: int | None) -> _Page | Answer | NoAnswer:
+        """One page; the result itself if it is no list."""
         result = self._api.get(_LIST[kind], workspace=workspace, limit=PAGE, before_id=before_id)
         if judge_read(result) is not Verdict.OK or not isinstance(result, Answer):
             return result
         if not isinstance(result.body, list):
             return Answer(status=502, body=None, text="a list was asked for and something else came")
         read = read_tune if kind == "tune" else read_prompt
-        rows = [read(row) for row in result.body if isinstance(row, dict)]
-        return sorted((row for row in rows if row), key=lambda row: -row.id)
+        rows: list[Any] = [read(row) if isinstance(row, dict) else None for row in result.body]
+        broken = rows.index(None) if None in rows else len(rows)
+        return _Page(
+            rows=sorted(filter(None, rows), key=lambda row: -row.id),
+            unread=None if broken == len(rows) else min((row.id for row in rows[:broken]), default=math.inf),
+        )
 
     def _poll(self, piece: work.Poll) -> work.Pages:
         wanted = sorted(piece.ids, reverse=True)
@@ -130,9 +149,10 @@ class Tasks:
         # From the head: what was made besides may be newer than all that is asked for.
         cursor: int | None = None
         while True:
-            page = self._page(piece.kind, piece.workspace, cursor)
-            if not isinstance(page, list):
-                return work.Pages(objects=tuple(objects), covered=tuple(covered), failure=page)
+            read = self._page(piece.kind, piece.workspace, cursor)
+            if not isinstance(read, _Page):
+                return work.Pages(objects=tuple(objects), covered=tuple(covered), failure=read)
+            page = read.rows
             objects += page
             lowest = page[-1].id if page else 0
             covered += [one for one in wanted if lowest <= one and (cursor is None or one < cursor)]
@@ -144,11 +164,12 @@ class Tasks:
 
     def _survey(self, piece: work.Survey) -> work.Pages:
         objects: list[RemoteTune | RemotePrompt] = []
-        head, cursor, begin = 0, None, 0.0
+        head, cursor, begin, whole = 0, None, 0.0, True
         while True:
-            page = self._page(piece.kind, piece.workspace, cursor)
-            if not isinstance(page, list):
-                return work.Pages(objects=tuple(objects), head=head, failure=page)
+            read = self._page(piece.kind, piece.workspace, cursor)
+            if not isinstance(read, _Page):
+                return work.Pages(objects=tuple(objects), head=head, failure=read)
+            page, whole = read.rows, whole and not read.hides(piece.down_to)
             if cursor is None and page:
                 head, begin = page[0].id, min(_times(page), default=0.0) - piece.back
             fresh = [row for row in page if row.id > piece.down_to]
@@ -156,8 +177,12 @@ class Tasks:
             past = max(_times(page), default=math.inf) < begin
             stuck = bool(page) and page[0].id >= (cursor or page[0].id + 1)  # it ignores before_id
             if not page or piece.purpose == "mark" or len(fresh) < len(page) or past or stuck:
+                if piece.purpose == "adopt" and not whole:  # what it hides may have been paid for
+                    return work.Pages(objects=tuple(objects), head=head, failure=_UNREADABLE)
                 gone = head < piece.mark and self._is_gone(piece)
-                return work.Pages(objects=tuple(objects), head=head, whole=not stuck, mark_gone=gone)
+                return work.Pages(
+                    objects=tuple(objects), head=head, whole=whole and not stuck, mark_gone=gone
+                )
             cursor = page[-1].id
 
     def _is_gone(self, piece: work.Survey) -> bool:

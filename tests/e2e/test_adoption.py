@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from astria_sync.simulator import Fault
+
 
 def _forget(studio):
     """The state is lost."""
@@ -108,3 +110,17 @@ def test_many_pages_are_searched(studio):
         studio.outside("/tunes/3618064/prompts", {"prompt[text]": f"other {n}"})
     studio.run_once()
     assert studio.made() == (0, 131)
+
+
+@pytest.mark.parametrize("kind", ["tunes", "prompts"])
+def test_a_list_of_what_cannot_be_read_is_no_empty_account(studio, kind):
+    """What is searched for may be the very thing that cannot be read: nothing is ordered until the whole list can be."""
+    _fill(studio)
+    studio.run_once()
+    posts = len(studio.posts())
+    _forget(studio)
+    shutil.rmtree(studio.output)
+    studio.sim.faults.add(Fault(kind="garbage", method="GET", path=rf"^/{kind}$", body="[null]", times=3))
+    studio.run_once()
+    assert len(studio.posts()) == posts
+    assert studio.check_pictures() == 4

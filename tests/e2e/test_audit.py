@@ -663,3 +663,59 @@ def test_a_page_is_one_question_of_indexes(studio, kind):
             plan = [row["detail"] for row in journal.rows(f"EXPLAIN QUERY PLAN {sql}", values)]
             assert [step for step in plan if step.startswith(f"SEARCH {table} USING INDEX")]
             assert not [step for step in plan if step.startswith("SCAN") and "json_each" not in step], plan
+
+
+# Put off, and made all the same
+
+
+@pytest.mark.parametrize("status", [401, 429])
+def test_what_was_put_off_and_made_all_the_same_is_not_silent(studio, status):
+    """Astria says "not now" and carries it out: it is bound if a list shows it in time, or told as made besides the second."""
+    studio.sim.faults.add(Fault(**{**LOST_AFTER, "status": status}, path=PROMPTS))
+    studio.prompt("p.prompt", "words")
+    studio.run_once()  # it may end at the closed door
+    look(studio)
+    made = {one.id for one in studio.sim.ledger.created_prompts()}
+    assert {row.remote_id for row in rows(studio, "prompts")} == made
+    assert len(told(studio)) == len(made) - 2  # two orders
+    assert studio.check_pictures() == len(made)
+
+
+def test_what_was_put_off_and_turns_up_is_not_sent_again(studio):
+    """While it rests a list shows it: it is bound, and nothing more is paid."""
+    studio.prompt("other.prompt", "else")
+    studio.run_once()
+    studio.sim.faults.add(Fault(**{**LOST_AFTER, "status": 402}, path=PROMPTS))
+    studio.prompt("p.prompt", "words")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: daemon.journal.prompts("state = 'queued' AND attempt > 0"))
+        piece = work.Survey(kind="prompt", workspace="", down_to=0, purpose="audit", asked=0.0)
+        with daemon.journal.transaction():
+            daemon.engine.reconciling.surveyed_now(piece, daemon.tasks(piece))
+        daemon.until(lambda: not daemon.journal.prompts("state != 'done'"))
+    assert studio.made() == (0, 2)
+    assert told(studio) == {}
+
+
+def test_with_idempotency_what_was_put_off_and_made_is_one(make_studio):
+    """The same seed asks for the same prompt: Astria answers with it."""
+    studio = make_studio(idempotency=True)
+    studio.sim.faults.add(Fault(**{**LOST_AFTER, "status": 429}, path=PROMPTS))
+    studio.prompt("p.prompt", "words")
+    studio.run_once()
+    assert studio.made() == (0, 1)
+    assert studio.only("p.prompt").state == "done"
+
+
+def test_what_was_put_off_can_still_be_edited(studio):
+    """Nothing was made of it: only the new words are ordered, with a seed of their own."""
+    studio.sim.faults.add(Fault(kind="status", status=402, method="POST", path=PROMPTS))
+    studio.prompt("p.prompt", "words")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: daemon.journal.prompts("state = 'queued' AND attempt > 0"))
+        studio.prompt("p.prompt", "other words")
+        daemon.look()
+        daemon.until(lambda: daemon.journal.prompts("state = 'queued' AND attempt = 0"))
+    studio.command("retry", studio.inbox / "p.prompt")
+    studio.run_once()
+    assert [made.facts["text"] for made in studio.sim.ledger.created_prompts()] == ["other words"]

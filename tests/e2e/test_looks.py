@@ -159,6 +159,37 @@ def test_a_survey_of_a_server_that_shows_one_page_for_ever():
     assert not pages.whole
 
 
+@pytest.mark.parametrize(
+    ("body", "whole"),
+    [
+        ([{"id": 9}, {"id": 3}], True),
+        ([{"id": 9}, {"id": "none"}, {"id": 3}], False),
+        ([None, 3, {"title": "x"}], False),
+        ([{"id": 9}, {"id": 4}, {}], True),  # the watermark stands above it: it is older still
+        ([{"id": 9}, {"id": 2}, {}], True),
+    ],
+)
+def test_a_survey_of_a_list_with_something_unreadable_in_it(body, whole):
+    """It may be what is looked for, unless it is older than the watermark."""
+    lists = Lists([])
+    lists.get = lambda *_, before_id=None, **__: Answer(status=200, body=[] if before_id else body)
+    assert read(lists, survey(down_to=3)).whole is whole
+
+
+def test_a_list_of_what_cannot_be_read_proves_nothing(studio):
+    """In an account without any prompt an unreadable list must not pass for an empty one: the lost one is found, not made again."""
+    studio.sim.faults.add(
+        Fault(kind="status", status=504, when="after", method="POST", path=PROMPTS),
+        Fault(
+            kind="garbage", method="GET", path=r"^/prompts$", body='[null, {"title": "x"}]', skip=1, times=4
+        ),
+    )
+    studio.prompt("p.prompt", "words")
+    studio.run_once()
+    assert studio.made() == (0, 1)
+    assert studio.check_pictures() == 1
+
+
 @pytest.mark.parametrize(("mark", "gone", "told"), [(5, (), False), (9, (), False), (9, (9,), True)])
 def test_a_survey_asks_what_became_of_the_newest(mark, gone, told):
     """Only where the head is older than what was known; gone is what Astria does not have any more."""

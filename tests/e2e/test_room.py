@@ -43,6 +43,33 @@ def test_a_disk_without_room(studio, monkeypatch, free, flags, says):
     assert studio.made() == (0, 1)
 
 
+def test_the_room_is_counted_for_each_request(make_studio, monkeypatch):
+    """Those that go out together share the room that is left: of eight, as many are paid as it holds, and the rest wait."""
+    studio = make_studio(generate_seconds=3600)
+    for n in range(8):
+        studio.prompt(f"{n}.prompt", f"words {n}")
+    free = room._RESERVE + (room._AT_MOST + 2) * room._PICTURE
+    disk = types.SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_flag=0)
+    monkeypatch.setattr(room.os, "statvfs", lambda _: disk)
+    with studio.daemon() as daemon:
+        daemon.until(lambda: daemon.journal.get(f"output:{studio.output}") and studio.made() == (0, 3))
+        assert len(daemon.journal.prompts("state = 'queued'")) == 5
+
+
+def test_a_disk_that_changes_is_noticed_before_the_next_request(studio, monkeypatch):
+    """That it could be written a moment ago says nothing of now."""
+    disk = types.SimpleNamespace(f_bavail=10**9, f_frsize=4096, f_flag=0)
+    monkeypatch.setattr(room.os, "statvfs", lambda _: disk)
+    studio.prompt("a.prompt", "words")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: daemon.journal.prompts("state = 'done'"))
+        disk.f_flag = os.ST_RDONLY
+        studio.prompt("b.prompt", "more words")
+        daemon.look()
+        daemon.until(lambda: daemon.journal.get(f"output:{studio.output}"))
+        assert studio.made() == (0, 1)
+
+
 def test_trouble_with_an_output_is_not_told_for_longer_than_it_lasts(studio, monkeypatch):
     """Nobody waits for the output any more: that it takes pictures again is noticed all the same."""
     file = studio.prompt("p.prompt", "words")
