@@ -19,6 +19,7 @@ from astria_sync.places import (
     folder_of,
     is_below,
     new_source,
+    put_off,
     remove_note,
     tell_root_trouble,
     tell_unreadable,
@@ -148,6 +149,8 @@ class Intake:
                 self._back(key, known[0])
             return
         if not self.settling.see(key, stamp, look.began, since=look.ended):
+            if known[1]:
+                put_off(self.ctx, key[2], known[0])
             return
         self.settling.forget(key)
         source = self.ctx.journal.source(known[0])

@@ -106,6 +106,14 @@ def new_source(ctx: Context, key: Key, sight: FolderSight | FileSight) -> int:
     return source_id
 
 
+def put_off(ctx: Context, kind: str, source_id: int) -> None:
+    """Its file is being changed: what was read of it before and waits to be sent waits until it is read again."""
+    until = ctx.now + 2 * ctx.settings.timing.settle_seconds + 1
+    table = "tunes" if kind == "folder" else "prompts"
+    waits = "state = 'queued' AND source_id = ? AND next_at < ?"
+    ctx.journal.change_all(table, "next_at = ?", waits, until, source_id, until)
+
+
 def remove_note(ctx: Context, source: Source) -> None:
     """The error file of a source that is not there any more goes with it, where it can be removed."""
     if not source.note or leads_out(error_file(source).parent, source.root):

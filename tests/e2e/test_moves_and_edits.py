@@ -465,3 +465,33 @@ def test_a_file_saved_the_way_editors_save_is_one_edit(studio):
         beside.replace(prompt)
         studio.run_once()
         assert studio.made() == (0, made)
+
+
+def test_what_a_file_said_before_it_was_edited_is_not_sent_after_a_restart(studio):
+    """Queued words whose file was changed while nothing ran wait until it is read again: the new ones are paid for, alone."""
+    studio.sim.faults.add(Fault(kind="status", status=402, method="POST", path="/prompts$", when="before"))
+    studio.prompt("p.prompt", "words")
+    studio.run_once()
+    studio.tables["timing"]["settle_seconds"] = 0.3
+    studio.prompt("p.prompt", "other words")
+    with studio.daemon() as daemon:
+        daemon.command("retry")
+        assert daemon.run(10)
+    assert [row.text for row in studio.prompts()] == ["other words"]
+    assert studio.made() == (0, 1)
+
+
+def test_a_tune_whose_folder_was_edited_is_not_made_as_it_was(studio):
+    """The same for a folder: its tune is made once, with the name that tune.toml gives it by now."""
+    studio.sim.faults.add(Fault(kind="status", status=402, method="POST", path="/tunes$", when="before"))
+    studio.folder("jane", toml='name = "woman"')
+    studio.run_once()
+    studio.tables["timing"]["settle_seconds"] = 0.3
+    studio.write("jane/tune.toml", 'name = "man"\n')
+    with studio.daemon() as daemon:
+        daemon.command("retry")
+        assert daemon.run(10)
+    assert [row.class_noun for row in [studio.tune("jane")]] == ["man"]
+    assert [
+        entry.field("tune[name]") for entry in studio.posts() if entry.status == 201 or entry.status == 200
+    ] == ["man"]
