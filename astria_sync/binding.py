@@ -11,6 +11,7 @@ from astria_sync.core.pace import next_delay, typical
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 from astria_sync.fetching import Fetching
 from astria_sync.late import expect_now
+from astria_sync.mocks import check_cost
 from astria_sync.prompting import Prompting
 from astria_sync.tuning import Tuning
 
@@ -95,6 +96,7 @@ class Binding:
         """Astria shows it: note what is new."""
         if row.absent:
             self.ctx.journal.change(f"{kind_of(row)}s", row.id, absent=0)
+        check_cost(self.ctx, row, remote)
         if isinstance(row, Tune) and isinstance(remote, RemoteTune):
             self._tune_progress(row, remote)
         elif isinstance(row, Prompt) and isinstance(remote, RemotePrompt):

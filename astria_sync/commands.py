@@ -97,6 +97,8 @@ class Commands:
         resting = self.journal.get("gate:balance") is not None
         self.journal.put("gate:balance", None)
         self.journal.put("balance_at_402", None)
+        for key in [row["key"] for row in self.journal.rows("SELECT key FROM meta WHERE key GLOB 'mock:*'")]:
+            self.journal.put(key, None)
         if not count and not resting:
             return {"count": 0, "message": "Nothing there has failed."}
         message = f"{things(count)} will be tried again." if count else "What rests for the balance goes on."

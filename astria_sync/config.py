@@ -274,8 +274,6 @@ def _contradictions(settings: Settings, where: Callable[[str], str]) -> Iterator
         (where("pull"), settings.pull, ("enabled",)),
         (where("notify"), settings.notify, ("desktop", "command")),
     ]
-    for number, watch in enumerate(settings.watch, start=1):
-        parts.append((f"{settings.file}, [[watch]] number {number}", watch, ("rehearse",)))
     for place, part, keys in parts:
         for key in keys:
             value = getattr(part, key)

@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from astria_sync import mocks
 from astria_sync.core.model import Prompt, Source
 from astria_sync.folders import parent
 from astria_sync.journal import Journal
-from astria_sync.promptfile import PromptRequest, fingerprint
+from astria_sync.promptfile import fingerprint
 from astria_sync.transient import EACH
 
 NESTED: Final = "{path} lies in a folder below _each, where nothing is run; put it directly into _each."
@@ -51,11 +52,6 @@ def folders(journal: Journal, source: Source) -> list[Source]:
     ]
 
 
-def wish_for(request: PromptRequest, folder: Source) -> tuple[str, Mapping[str, str]]:
-    """Fingerprint and variant of a request as it is asked for one folder."""
-    return of_folder(request.fingerprint, folder.id), {**request.variant, EACH: folder.path}
-
-
 def of_folder(wish: str, folder_id: int) -> str:
     """The fingerprint of a row: of the same wish each folder has one of its own, whatever the folder is called."""
     return hashlib.sha256(f"{wish} {folder_id}".encode()).hexdigest()
@@ -64,4 +60,6 @@ def of_folder(wish: str, folder_id: int) -> str:
 def wish_of(prompt: Prompt) -> str:
     """The fingerprint of what the file asks for, as records have it: the number of a folder means nothing to another state."""
     told: Mapping[str, Any] = prompt.request
-    return fingerprint(told) if prompt.subject_id is not None and told else prompt.fingerprint
+    if prompt.subject_id is None or not told:
+        return prompt.fingerprint
+    return mocks.wish(fingerprint(told)) if mocks.MARK in prompt.variant else fingerprint(told)

@@ -8,11 +8,12 @@ import queue
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from astria_sync import mocks
 from astria_sync.adopting import Adopting
 from astria_sync.commands import Commands
 from astria_sync.context import Context
 from astria_sync.core import gates, work
-from astria_sync.core.model import Command, Hint, Look, Outcome, Stop, Tick
+from astria_sync.core.model import Command, Hint, Look, Outcome, Stop, Tick, described
 from astria_sync.deadlines import set_right
 from astria_sync.deleting import Deleting
 from astria_sync.doors import Doors
@@ -126,6 +127,8 @@ class Engine:
             if reason := self.ctx.journal.get("gate:balance"):
                 self.ctx.close_gate(gates.BALANCE, reason, 0)
             self.sending.after_crash()
+            mocks.switch(self.ctx)
+            self.intake.reload()
             self.adopting.start()
             self.deleting.start()
             self.intake.rescan()
@@ -185,7 +188,7 @@ class Engine:
 
     def _defect(self, message: Any, error: Exception) -> None:
         """What was done with a message was rolled back: tell of it, and let nobody wait for what will not come."""
-        what = _described(message)
+        what = described(message)
         log.error("a defect: %s could not be handled", what, exc_info=error)
         self.ctx.alarm(
             f"{what} could not be handled, by a defect of astria-sync; it goes on, and its log has the details."
@@ -291,9 +294,3 @@ class Engine:
         if self.ctx.journal.get("gate:balance") is None:
             self.ctx.gates.open(gates.BALANCE)
         self.prompting.look_again(waiting=True)
-
-
-def _described(message: Any) -> str:
-    if isinstance(message, Outcome):
-        return f"What came of {type(message.work).__name__}"
-    return f"The command {message.name}" if isinstance(message, Command) else f"A {type(message).__name__}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import media, parameters
+from astria_sync import media, mocks, parameters
 from astria_sync.context import Context
 from astria_sync.core.model import Prompt, Source
 from astria_sync.core.references import Subject, resolve
@@ -33,6 +33,7 @@ class Ready:
     params: Mapping[str, Any]
     files: tuple[tuple[str, str], ...]  # form parameter, path
     num_images: int
+    free: bool = False  # of a rehearsal
 
     def columns(self, workspace: str, *, seed: int, watermark: int) -> dict[str, Any]:
         """The columns of a request as it will be sent, whatever happens to it."""
@@ -102,6 +103,14 @@ class Judge:
             files.append((name, found))
         if resolution.text is None:
             return Blocked(needs=resolution.waits, reason="waits for " + ", ".join(resolution.reasons))
+        rehearsed = self.ctx.watches[source.root].rehearse
+        if rehearsed:
+            folders = ([subject.key] if subject else []) + list(resolution.needs)
+            target_id = mocks.target(self.ctx.journal, self.ctx.workspace(source.root), folders)
+            if found_wrong := mocks.trouble(self.ctx.journal, source.root):
+                return Blocked(problem=found_wrong)
+            if target_id is None:
+                return Blocked(needs=(mocks.ANY_TUNE,), reason=mocks.NONE_YET)
         if target_id is None:
             return Blocked(needs=(subject.name if subject else "",), reason="its tune is not there yet")
         return Ready(
@@ -111,6 +120,7 @@ class Judge:
             params={**plain, **request.extra},
             files=tuple(files),
             num_images=int(plain.get("num_images") or 1),
+            free=rehearsed,
         )
 
     def _target(

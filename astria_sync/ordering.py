@@ -1,11 +1,12 @@
 """From what a prompt file asks for to rows: one for each request, and of a local pack's file one for each image folder as well."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import each, promptfile
+from astria_sync import each, mocks, promptfile
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import UNSENT_PROMPTS, Event, PromptState
 from astria_sync.core.model import Prompt, Source
@@ -14,6 +15,7 @@ from astria_sync.errors import FileProblem
 from astria_sync.folders import parent
 from astria_sync.places import new_prompt
 from astria_sync.promptfile import PromptFile, PromptRequest
+from astria_sync.transient import EACH
 
 REQUEST: Final = ("model", "text", "params", "files", "extra")  # of a request, as the journal keeps it
 
@@ -78,14 +80,15 @@ class Ordering:
         return [self._new(source, wish, script) for wish in missing]
 
     def _wishes(self, source: Source, parsed: PromptFile) -> Iterator[Wish]:
-        if not each.is_each(source.path):
-            for request in parsed.requests:
-                yield Wish(fingerprint=request.fingerprint, request=request, variant=dict(request.variant))
-            return
-        for folder in each.folders(self.ctx.journal, source):
-            for request in parsed.requests:
-                fingerprint, variant = each.wish_for(request, folder)
-                yield Wish(fingerprint=fingerprint, request=request, variant=dict(variant), folder=folder)
+        rehearsed = self.ctx.watches[source.root].rehearse
+        folders = each.folders(self.ctx.journal, source) if each.is_each(source.path) else [None]
+        for folder, request in itertools.product(folders, parsed.requests):
+            fingerprint, variant = request.fingerprint, dict(request.variant)
+            if rehearsed:
+                fingerprint, variant = mocks.wish(fingerprint), {**variant, mocks.MARK: "free"}
+            if folder:
+                fingerprint, variant = each.of_folder(fingerprint, folder.id), {**variant, EACH: folder.path}
+            yield Wish(fingerprint=fingerprint, request=request, variant=variant, folder=folder)
 
     def _bring_in_line(self, row: Prompt, wish: Wish | None) -> None:
         change: dict[str, Any] = {}
@@ -127,7 +130,7 @@ class Ordering:
             unread=int(source.adoptable > 0),
             folder=str(output_folder(folder, stem)),
             output=str(self.ctx.watches[source.root].output),
-            stem=safe_component(stem),
+            stem=safe_component(stem) + (mocks.STEM if mocks.MARK in wish.variant else ""),
         )
 
     def again(self, source: Source) -> list[int]:

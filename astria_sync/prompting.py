@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from astria_sync import each, promptfile, scan
+from astria_sync import each, mocks, promptfile, scan
 from astria_sync.context import BURST_SECONDS, Context
 from astria_sync.core.lifecycle import Event, PromptState
 from astria_sync.core.model import OLDER_THAN_RUN, FileSight, Prompt, Source
@@ -145,7 +145,7 @@ class Prompting:
         self._again = self._folders = True
         if not names:  # a step was rolled back, with it what local packs ordered
             self._packs = None
-        self._changed.update(_fold_last(name) for name in names)
+        self._changed.update(_fold_last(name) for name in (*names, mocks.ANY_TUNE))
 
     def plan(self) -> None:
         """Look again at what may go now, so many at a time, and hold back what is too much at one go."""

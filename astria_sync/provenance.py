@@ -9,6 +9,7 @@ from astria_sync.core.expiry import tunes_of
 from astria_sync.core.model import Image, Prompt
 from astria_sync.each import wish_of
 from astria_sync.journal import Journal
+from astria_sync.mocks import MARK
 
 
 def describe(journal: Journal, prompt: Prompt, images: list[Image]) -> dict[str, Any]:
@@ -20,6 +21,7 @@ def describe(journal: Journal, prompt: Prompt, images: list[Image]) -> dict[str,
         "id": prompt.remote_id,
         "page": prompt.url,
         "duplicate_of": journal.value("SELECT remote_id FROM prompts WHERE id = ?", [prompt.spare_of]),
+        "rehearsal": MARK in prompt.variant,
         "source": {
             "root": source.root,
             "path": source.path,

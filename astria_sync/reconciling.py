@@ -16,6 +16,7 @@ from astria_sync.core.retry import judge_read
 from astria_sync.doors import Doors
 from astria_sync.following import Following
 from astria_sync.late import expect
+from astria_sync.mocks import is_mock
 
 _FRESH_SECONDS: Final = (
     60.0  # a watermark for tunes is no older: one made elsewhere in between would pass for ours
@@ -183,6 +184,7 @@ class Reconciling:
                 model_type=tune.model_type,
                 counts={tune.pictures, tune.pictures + tune.captions},
                 watermark=0,
+                free=is_mock(tune.params),
             )
         ]
         ids = unclaimed(fits, self._bound("tune"))

@@ -230,7 +230,7 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
         ]
         uploads = [f"prompt[{name}]={path}" for name, path in found.files]
         target = str(found.target)
-        kind = prompt_kind(found.target, found.params, found.num_images)
+        kind = prompt_kind(found.target, found.params, found.num_images, free=found.free)
         estimate, held = _priced(engine, kind, going=state == "new", approved=prompt.past_limit)
         state, reason = ("held", held) if held else (state, reason)
     elif sent_before and state != "failed":

@@ -24,6 +24,7 @@ from astria_sync.core.records import FormerTune, Record
 from astria_sync.core.retry import MAX_ID
 from astria_sync.core.wire import as_time
 from astria_sync.core.work import FindSidecars, ReadSidecars, Sidecars, SidecarsRead
+from astria_sync.mocks import MARK
 from astria_sync.scan import is_utf8
 from astria_sync.transient import EACH
 
@@ -129,8 +130,7 @@ def find(piece: FindSidecars) -> Sidecars:
     """Walk an output; every record that can be used and whose prompt is not known."""
     records: list[Record] = []
     tunes: dict[tuple[str, str], FormerTune] = {}
-    strange = 0
-    top, place = os.path.realpath(piece.output), place_of(piece.output)
+    strange, top, place = 0, os.path.realpath(piece.output), place_of(piece.output)
     skipped = {os.path.realpath(other) for other in piece.others}
     try:
         for folder, name in _names(top, skipped, piece.known):
@@ -141,7 +141,7 @@ def find(piece: FindSidecars) -> Sidecars:
                 strange += 1
                 continue
             records.append(_record(found, folder, name))
-            for tune in found.tunes or ():
+            for tune in () if MARK in found.source.variant else found.tunes or ():
                 at = (found.source.root, tune.folder)
                 if at not in tunes or tunes[at].id < tune.id:
                     tunes[at] = FormerTune(id=tune.id, root=at[0], folder=at[1], content=tune.content)

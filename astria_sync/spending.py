@@ -29,6 +29,7 @@ from astria_sync.core.prices import (
 )
 from astria_sync.costs import HELD_BACK, PAID_BETWEEN, TABLES
 from astria_sync.judging import Ready
+from astria_sync.mocks import MARK
 
 log = logging.getLogger("astria_sync")
 
@@ -154,7 +155,11 @@ class Spending:
         if self.limit is None:
             return True
         sent = prompt.armed_at is not None  # it goes out as it was
-        kind = kind_of_row(prompt) if sent else prompt_kind(ready.target, ready.params, ready.num_images)
+        kind = (
+            kind_of_row(prompt)
+            if sent
+            else prompt_kind(ready.target, ready.params, ready.num_images, free=ready.free)
+        )
         leave, price = self.ask(kind, approved=prompt.past_limit)
         if leave is Leave.NOT_TODAY:
             reason = self.reason(price)
@@ -256,7 +261,7 @@ def kind_of_row(row: Tune | Prompt) -> Kind:
     """The kind of a row whose request is fixed."""
     if isinstance(row, Tune):
         return tune_kind(row.model_type, row.base_tune_id, row.params)
-    return prompt_kind(row.target, row.params, row.num_images)
+    return prompt_kind(row.target, row.params, row.num_images, free=MARK in row.variant)
 
 
 def _kind_of(what: str, row: sqlite3.Row) -> Kind:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from astria_sync import mocks
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import UNSENT_TUNES, Event, TuneState
 from astria_sync.core.model import FolderSight, Source, Tune
+from astria_sync.core.prices import FREE_BRANCH
 from astria_sync.core.wire import patch_values, tune_values
 from astria_sync.errors import FileProblem
 from astria_sync.folders import TuneFiles
@@ -43,6 +45,9 @@ class Tuning:
             problems: tuple[str, ...] = ()
         except FileProblem as error:
             settings, problems = TuneSettings(), error.problems
+        rehearsed = self.ctx.watches[source.root].rehearse
+        if rehearsed and settings.id is not None:
+            problems = (*problems, mocks.NAMED)
         wanted = sight.pictures > 0 or sight.has_urls or settings.id is not None or bool(settings.image_urls)
         self.ctx.journal.change(
             "sources", source.id, inode=sight.inode, settings=_plain(settings, source.settings)
@@ -173,6 +178,9 @@ class Tuning:
         usable = base_id if isinstance(base_id, int) else None
         params = tune_values(settings, title=title, base_tune_id=usable)
         params["image_urls"] = [*settings.get("image_urls", ()), *settings.get("urls", ())]
+        if self.ctx.watches[source.root].rehearse:
+            params["branch"] = FREE_BRANCH
+            base_id = mocks.trouble(self.ctx.journal, source.root) or base_id
         if settings.get("id") is not None:
             params = {"id": settings["id"]}
         return {

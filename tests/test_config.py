@@ -206,7 +206,6 @@ def test_models_are_named_in_the_file_and_in_the_environment(home):
         ("[pull]\nenabled = true", "enabled = true is not available in this version yet"),
         ("[notify]\ndesktop = true", "desktop = true is not available in this version yet"),
         ('[notify]\ncommand = "x"', 'command = "x" is not available in this version yet'),
-        ('[[watch]]\npath = "a"\nrehearse = true', "rehearse = true is not available in this version yet"),
         ('[[watch]]\npath = "a"\non_delete = "drop"', "on_delete must be one of"),
         ('[[watch]]\npath = "a"\nevents = "x"', "events must be one of"),
         ('[[watch]]\npath = "a"\nignore = ["ok", "!"]', 'ignore has "!"'),

@@ -265,3 +265,10 @@ class Outcome:
     work: Any
     result: Any = None
     failure: BaseException | None = None
+
+
+def described(message: Any) -> str:
+    """A message in a few words, for whoever reads of a defect."""
+    if isinstance(message, Outcome):
+        return f"What came of {type(message.work).__name__}"
+    return f"The command {message.name}" if isinstance(message, Command) else f"A {type(message).__name__}"

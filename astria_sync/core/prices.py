@@ -23,7 +23,7 @@ _DEARER: Final = (
     "video_upscale_target_resolution",
 )
 ANYTHING: Final = 1
-_FREE_BRANCH: Final = "fast"  # mock tunes, which cost nothing (astria-api.md)
+FREE_BRANCH: Final = "fast"  # mock tunes, which cost nothing (astria-api.md)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,13 +36,14 @@ class Kind:
     free: bool = False
 
 
-def prompt_kind(target: int | None, params: Mapping[str, Any], images: int) -> Kind:
+def prompt_kind(target: int | None, params: Mapping[str, Any], images: int, *, free: bool = False) -> Kind:
     """The kind of a prompt: where it goes, what makes its pictures dear, and how many there are."""
     dear = tuple(str(params.get(name, "")) for name in _DEARER)
     return Kind(
         family=("prompt", target, bool(params.get("video_model"))),
         exact=(images, *dear),
         images=max(1, images),
+        free=free,
     )
 
 
@@ -52,7 +53,7 @@ def tune_kind(model_type: str, base_tune_id: int | None, params: Mapping[str, An
     return Kind(
         family=("tune", model_type, base_tune_id, branch),
         exact=(params.get("preset"), params.get("steps")),
-        free=branch == _FREE_BRANCH,
+        free=branch == FREE_BRANCH,
     )
 
 

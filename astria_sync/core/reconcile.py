@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import Prompt, Tune
+from astria_sync.core.prices import FREE_BRANCH
 from astria_sync.core.wire import RemotePrompt, RemoteTune, as_time
 
 Remote = RemoteTune | RemotePrompt
@@ -41,6 +42,7 @@ def same_tune(
     model_type: str,
     counts: Collection[int] | None,
     watermark: int,
+    free: bool = False,
 ) -> bool:
     """Whether a listed tune can be the one that a folder asked for (contract §1: title, class noun, number of images).
 
@@ -52,6 +54,7 @@ def same_tune(
         and remote.title == title
         and (remote.name or "") == class_noun
         and (remote.model_type is None or remote.model_type == model_type)
+        and (remote.branch is None or (remote.branch == FREE_BRANCH) is free)
         and (counts is None or remote.pictures is None or remote.pictures in counts)
     )
 
@@ -150,6 +153,7 @@ def is_it(row: Row, remote: Remote) -> bool:
             model_type=row.model_type,
             counts=None,
             watermark=row.watermark,
+            free=row.params.get("branch") == FREE_BRANCH,
         )
     if isinstance(row, Prompt) and isinstance(remote, RemotePrompt):
         return row.seed is not None and same_prompt(

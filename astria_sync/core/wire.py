@@ -40,6 +40,7 @@ class RemoteTune:
     url: str
     pictures: int | None
     user_error: str
+    branch: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +117,7 @@ def read_tune(body: Mapping[str, Any]) -> RemoteTune | None:
         url=_words(body.get("url"))[:MAX_WORDS],
         pictures=len(images) if isinstance(images, list) else None,
         user_error=_words(body.get("user_error"))[:MAX_WORDS],
+        branch=_words(body["branch"]) if "branch" in body else None,
     )
 
 
