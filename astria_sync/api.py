@@ -137,13 +137,14 @@ class Api:
         uploads: Sequence[Upload] = (),
         *,
         workspace: str = "",
+        count: Callable[[int], None] = lambda _: None,
     ) -> Answer | NoAnswer:
-        """A creating or changing call, as multipart/form-data; files are streamed from disk."""
+        """A creating or changing call, as multipart/form-data; files are streamed from disk, `count` hears how far they are."""
         with ExitStack() as stack:
             try:
                 parts: list[tuple[str, Any]] = [(name, (None, value.encode())) for name, value in fields]
                 for up in uploads:
-                    file = stack.enter_context(closing(LateFile(up.path, up.roots)))
+                    file = stack.enter_context(closing(LateFile(up.path, up.roots, count)))
                     parts.append((up.field, (_name(up), file, _media_type(up.name))))
             except OSError as error:
                 return NoAnswer(

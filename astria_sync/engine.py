@@ -24,6 +24,7 @@ from astria_sync.following import Following
 from astria_sync.intake import Intake
 from astria_sync.judging import Judge
 from astria_sync.notes import Notes
+from astria_sync.progress import Telling
 from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
@@ -87,6 +88,7 @@ class Engine:
             spending=self.spending,
         )
         self.deleting = Deleting(ctx=ctx, doors=self.doors)
+        self.telling = Telling(ctx=ctx)
         self.notes = Notes(ctx=ctx)
         self.upkeep = Upkeep(ctx=ctx)
         self._outcomes = self._takers()
@@ -131,6 +133,7 @@ class Engine:
             self.intake.reload()
             self.adopting.start()
             self.deleting.start()
+            self.telling.start()
             self.intake.rescan()
         self.step(Tick(what="start"))
 
@@ -248,6 +251,7 @@ class Engine:
             self.auditing.plan()
             self.sending.plan()
             self.deleting.plan()
+        self.telling.plan()
         self.notes.plan()
 
     def _result(self, outcome: Outcome) -> Any:

@@ -193,6 +193,7 @@ class Loop:
             self._engine.spending.next_due(),
             self._engine.adopting.next_due(),
             self._engine.deleting.next_due(),
+            self._engine.telling.next_due(),
             deadline,
             # As of the last plan: what has become due since then was seen by nobody yet.
             self._engine.ctx.journal.next_deadline(self._engine.planned_at),

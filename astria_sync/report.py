@@ -72,6 +72,7 @@ def snapshot(
             paused=bool(meta.get("paused")),
             gates=closed_gates(meta, running=bool(daemon["running"])),
             running=bool(daemon["running"]),
+            uploads=meta.get("uploads", {}),
         )
         troubles = [
             *problems(meta, around),

@@ -132,6 +132,7 @@ class Service:
         )
         engine = self._engine = Engine(ctx, pool, on_tick=self._on_tick)
         engine.inbox = self._inbox
+        engine.telling.progress = tasks.progress
         self._keeper = keeper
         self._edges(stack, engine)
         return engine

@@ -24,6 +24,7 @@ from astria_sync.core.wire import RemotePrompt, RemoteTune, read_prompt, read_tu
 from astria_sync.disk import Disk, leads_out
 from astria_sync.download import Downloader
 from astria_sync.errors import FileProblem
+from astria_sync.progress import Progress
 
 _LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
 _URLS_LIMIT: Final = 1 << 20
@@ -57,6 +58,7 @@ class Tasks:
         disk: Disk | None = None,
     ) -> None:
         """`roots` by path, to walk them by their own rules."""
+        self.progress = Progress()
         self._clock = clock or SystemClock()
         self._disk = disk or Disk()
         self._api = api
@@ -103,11 +105,17 @@ class Tasks:
             work.Upload(field="tune[images][]", path=str(folder / name), name=name, roots=(piece.root,))
             for name in (*found.pictures, *found.captions)
         ]
-        return self._api.send("POST", "/tunes", piece.fields, uploads, workspace=piece.workspace)
+        with self.progress.of(f"tune:{piece.row_id}", uploads) as count:
+            return self._api.send(
+                "POST", "/tunes", piece.fields, uploads, workspace=piece.workspace, count=count
+            )
 
     def _create_prompt(self, piece: work.CreatePrompt) -> Answer | NoAnswer:
         path = f"/tunes/{piece.target}/prompts"
-        return self._api.send("POST", path, piece.fields, piece.uploads, workspace=piece.workspace)
+        with self.progress.of(f"prompt:{piece.row_id}", piece.uploads) as count:
+            return self._api.send(
+                "POST", path, piece.fields, piece.uploads, workspace=piece.workspace, count=count
+            )
 
     def _patch_tune(self, piece: work.PatchTune) -> Answer | NoAnswer:
         return self._api.send("PATCH", f"/tunes/{piece.remote_id}", piece.fields, workspace=piece.workspace)

@@ -6,7 +6,7 @@ A folder may have more pictures than the process may have files open.
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO
 
 from astria_sync.disk import leads_out
@@ -15,8 +15,11 @@ from astria_sync.disk import leads_out
 class LateFile:
     """One of them. Links on the way to it may have changed since it was judged: none is followed out of `roots`."""
 
-    def __init__(self, path: str, roots: Sequence[str] = ()) -> None:
-        """Raises OSError if it cannot be read now. Without `roots` it may lie anywhere."""
+    def __init__(
+        self, path: str, roots: Sequence[str] = (), count: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Raises OSError if it cannot be read now. Without `roots` it may lie anywhere. `count` hears of bytes that are sent."""
+        self._count = count
         self._path = path
         self._roots = roots
         self._file: IO[bytes] | None = None
@@ -43,6 +46,7 @@ class LateFile:
             if _what(self._file) != self._is:
                 raise OSError(errno.ESTALE, f"{self._path} changed while it was sent")
         data = self._file.read(count)
+        self._count(len(data))
         if not data:
             self.close()
         return data

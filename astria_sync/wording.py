@@ -18,6 +18,7 @@ class Circumstances:
     paused: bool = False
     running: bool = True  # a daemon is
     gates: Mapping[str, str] = field(default_factory=dict)  # closed doors: name → reason
+    uploads: Mapping[str, Any] = field(default_factory=dict)  # progress.py
 
 
 def _due(order: Any, around: Circumstances) -> float:
@@ -75,7 +76,14 @@ def _queued(order: Any, around: Circumstances) -> tuple[str, str]:
     return why, _unless_stopped(around, "is sent next")
 
 
-def _sending(_: Any, around: Circumstances) -> tuple[str, str]:
+def _sending(order: Any, around: Circumstances) -> tuple[str, str]:
+    if around.running and (progress := around.uploads.get(f"{order['kind']}:{order['row']}")):
+        sent, of, pace = progress
+        left = f", {pace / 1e6:,.1f} MB/s" if pace else ""
+        return (
+            f"{sent / 1e6:,.0f} of {of / 1e6:,.0f} MB are sent{left}",
+            "the answer is awaited after the last",
+        )
     after = (
         "the answer is awaited" if around.running else "looked for at Astria when astria-sync run is started"
     )

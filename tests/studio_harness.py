@@ -110,6 +110,7 @@ class Daemon:
             **({"chance": chance} if chance else {}),
         )
         self.engine = Engine(ctx, pool)
+        self.engine.telling.progress = self.tasks.progress
         self.engine.strict = True
         self.loop = Loop(self.engine)
         self.sim = sim

@@ -48,16 +48,18 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
             log.info("Watching %s; pictures go to %s", watch.path, watch.output)
 
     service = Service(settings, environ=invocation.environ, home=invocation.home)
+    code = 1
     try:
-        return service.run(once=once, timeout=timeout, on_ready=on_ready)
+        code = service.run(once=once, timeout=timeout, on_ready=on_ready)
     finally:
         if once and ready:
-            for line in summary(settings.state, since=started):
+            for line in summary(settings.state, since=started, over=not code):
                 tell(line)
+    return code
 
 
-def summary(state: Path, *, since: float) -> Iterator[str]:
-    """What a run came to: what was made, what waits and why, what failed and why."""
+def summary(state: Path, *, since: float, over: bool = True) -> Iterator[str]:
+    """What a run came to: what was made, what waits and why, what failed and why. `over`: it ended since all was done."""
     stopped = {"running": False, "pid": None, "since": None}
     found = report.snapshot(state, now=time.time(), daemon=stopped)
     pictures = report.saved_pictures(state, since)
@@ -71,7 +73,11 @@ def summary(state: Path, *, since: float) -> Iterator[str]:
     for problem in found["problems"]:
         yield visible(" ".join(problem["text"].split()))
     if not pictures and not found["items"]:
-        yield "Nothing was left to do."
+        yield (
+            "Nothing was left to do."
+            if over
+            else "Not finished: it ended before everything was seen and done."
+        )
 
 
 def _made(pictures: Sequence[Mapping[str, Any]]) -> Iterator[str]:

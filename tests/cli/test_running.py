@@ -15,6 +15,7 @@ import pytest
 
 from astria_sync import lock
 from astria_sync.cli import logs
+from astria_sync.cli.run import summary
 from astria_sync.lock import StateLock
 
 
@@ -267,3 +268,10 @@ def test_demo_touches_nothing_that_is_there(desk):
     result = desk("demo", "--keep", str(desk.home), config=False)
     assert result.exit_code == 2
     assert "is not empty" in result.stderr
+
+
+def test_nothing_done_is_not_nothing_to_do(tmp_path):
+    """A run that ended before it saw anything (its state could not be written) does not say that nothing was left."""
+    state = tmp_path / "none.db"
+    assert list(summary(state, since=0.0))[-1] == "Nothing was left to do."
+    assert list(summary(state, since=0.0, over=False))[-1].startswith("Not finished:")

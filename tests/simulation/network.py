@@ -119,6 +119,7 @@ class PlayedApi:
         uploads: Sequence[Upload] = (),
         *,
         workspace: str = "",
+        count: Any = None,
     ) -> Answer | NoAnswer:
         files = []
         for up in uploads:
