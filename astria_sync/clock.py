@@ -26,6 +26,12 @@ def day_of(wall: float) -> tuple[float, float]:
     return began, ends
 
 
+def month_of(wall: float) -> float:
+    """When the local month began that this moment lies in."""
+    year, month = time.localtime(wall)[:2]
+    return time.mktime((year, month, 1, 0, 0, 0, 0, 0, -1))
+
+
 class SystemClock:
     """The machine's. Setting the wall clock back an hour must not stop work for an hour, hence the steady one."""
 

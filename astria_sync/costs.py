@@ -3,9 +3,9 @@
 import json
 import sqlite3
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from astria_sync.clock import day_of
+from astria_sync.clock import day_of, month_of
 from astria_sync.core.prices import USD, dollars
 from astria_sync.wording import things
 
@@ -13,6 +13,8 @@ TABLES: Final = ("tunes", "prompts")
 # An order without an attempt of ours was found in the account: it cost then, not today. A clock that was wrong for a while
 # may have left orders of a day to come.
 PAID_BETWEEN: Final = "bound_at >= ? AND bound_at < ? AND attempt > 0"
+# What `id` in tune.toml names was paid for elsewhere.
+_OWN: Final = {"tunes": "json_extract(o.params, '$.id') IS NULL", "prompts": "1"}
 # What the day's limit holds back: a tune stays queued, since a tune cannot be `held` (contract).
 HELD_BACK: Final = {
     "prompts": "needs_mc IS NOT NULL AND +state = 'held'",
@@ -24,15 +26,35 @@ def spent(connection: sqlite3.Connection, within: str, now: float) -> dict[str, 
     """What was ordered from here; `within` is a condition on sources `s`. A tune that `id` in tune.toml names was paid for
     elsewhere, once.
     """
-    total = today = 0
+    total = today = month = 0
+    began, ends = day_of(now)
     for table in TABLES:
-        own = "json_extract(o.params, '$.id') IS NULL" if table == "tunes" else "1"
         sql = f"""
-            SELECT coalesce(sum(o.cost_mc), 0), coalesce(sum(o.cost_mc * ({PAID_BETWEEN})), 0)
-            FROM {table} o JOIN sources s ON s.id = o.source_id WHERE o.cost_mc > 0 AND {own} AND {within}"""
-        sums = connection.execute(sql, day_of(now)).fetchone()
-        total, today = total + sums[0], today + sums[1]
-    return {"today_usd": today / USD, "total_usd": total / USD}
+            SELECT coalesce(sum(o.cost_mc), 0), coalesce(sum(o.cost_mc * ({PAID_BETWEEN})), 0),
+                coalesce(sum(o.cost_mc * ({PAID_BETWEEN})), 0)
+            FROM {table} o JOIN sources s ON s.id = o.source_id WHERE o.cost_mc > 0 AND {_OWN[table]} AND {within}"""
+        sums = connection.execute(sql, [began, ends, month_of(now), ends]).fetchone()
+        total, today, month = total + sums[0], today + sums[1], month + sums[2]
+    return {"today_usd": today / USD, "month_usd": month / USD, "total_usd": total / USD}
+
+
+def spent_by_folder(connection: sqlite3.Connection, within: str, now: float) -> list[dict[str, Any]]:
+    """The same for each folder that something was paid for, the dearest first: a tune's own, a prompt's the one that it lies in."""
+    _, ends = day_of(now)
+    folders: dict[tuple[str, str], list[int]] = {}
+    for table in TABLES:
+        sql = f"""
+            SELECT s.root, s.path, s.kind, sum(o.cost_mc), sum(o.cost_mc * ({PAID_BETWEEN}))
+            FROM {table} o JOIN sources s ON s.id = o.source_id
+            WHERE o.cost_mc > 0 AND {_OWN[table]} AND {within} GROUP BY s.id"""
+        for root, path, kind, total, month in connection.execute(sql, [month_of(now), ends]):
+            folder = path if kind == "folder" else path.rpartition("/")[0] or "."
+            sums = folders.setdefault((root, folder), [0, 0])
+            sums[0], sums[1] = sums[0] + total, sums[1] + month
+    return [
+        {"root": root, "path": path, "month_usd": month / USD, "total_usd": total / USD}
+        for (root, path), (total, month) in sorted(folders.items(), key=lambda one: (-one[1][0], one[0]))
+    ]
 
 
 def held_back(connection: sqlite3.Connection, within: str, now: float) -> Iterator[dict[str, str]]:

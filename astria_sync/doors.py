@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from astria_sync.balance import note
 from astria_sync.context import Context
 from astria_sync.core import gates, work
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
@@ -78,7 +79,7 @@ class Doors:
         if gates.BALANCE in self.ctx.gates.closed:
             self._balance_told(balance)
         if isinstance(balance, int):
-            self.ctx.journal.put("balance_mc", balance)
+            note(self.ctx, balance)
 
     def _balance_told(self, balance: Any) -> None:
         """Has it risen since the 402? If it was not asked for just after that (an outage, a crash), somebody may have topped it

@@ -14,7 +14,7 @@ from typing import Any, Final
 from astria_sync.clock import AHEAD
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.prices import USD
-from astria_sync.costs import held_back, spent
+from astria_sync.costs import held_back, spent, spent_by_folder
 from astria_sync.expiring import at_risk, sentences
 from astria_sync.reading import reading
 from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, STALE_PROMPT, STALE_TUNE
@@ -86,7 +86,9 @@ def snapshot(
             **_empty(daemon),
             "paused": around.paused,
             "counts": _counts(connection, within),
-            "spent": spent(connection, within, now),
+            "spent": spent(connection, within, now)
+            | ({"folders": spent_by_folder(connection, within, now)} if everything else {}),
+            "balance_usd": meta["balance_mc"] / USD if isinstance(meta.get("balance_mc"), int) else None,
             "problems": troubles,
             "failed": any(_failed(order) for order in shown)
             or any(one["kind"] == "file" for one in troubles),
@@ -148,7 +150,8 @@ def _empty(daemon: Mapping[str, Any]) -> dict[str, Any]:
             "prompts": {str(one): 0 for one in PromptState},
             "images": {"saved": 0, "bytes": 0},
         },
-        "spent": {"today_usd": 0.0, "total_usd": 0.0},
+        "spent": {"today_usd": 0.0, "month_usd": 0.0, "total_usd": 0.0},
+        "balance_usd": None,
         "failed": False,
         "problems": [],
         "items": [],

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from astria_sync.balance import Balance
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.naming import picture_name, temporary_name
@@ -58,17 +59,19 @@ class Upkeep:
 
     ctx: Context
     expiring: Expiring = field(init=False)
+    balance: Balance = field(init=False)
     _not_before: float = field(default=-math.inf, init=False)
 
     def __post_init__(self) -> None:
-        """What expires is a question of its own."""
-        self.expiring = Expiring(ctx=self.ctx)
+        """What expires, and what is left of the balance, are questions of their own."""
+        self.expiring, self.balance = Expiring(ctx=self.ctx), Balance(ctx=self.ctx)
 
     def plan(self) -> None:
         """Start what is due. Called on ticks, not on every step."""
         self._back_up()
         self._tidy()
         self.expiring.plan()
+        self.balance.plan()
 
     def _tidy(self) -> None:
         """A crash, or Astria's deleting a picture that was half here, leaves a part: it goes once its prompt has ended."""

@@ -215,6 +215,8 @@ def problems(meta: Mapping[str, Any], around: Circumstances) -> list[dict[str, s
             ]
         elif key == "watch_problems" and around.running:
             found += [{"kind": "watch", "text": f"{root}: {why}"} for root, why in value.items()]
+        elif key == "low_balance":
+            found.append({"kind": "balance", "text": str(value)})
         elif key == "alarms":
             found += [{"kind": "alarm", "text": str(text)} for text in value]
     return found

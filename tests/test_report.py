@@ -70,7 +70,7 @@ def test_without_a_state_everything_is_zero(tmp_path):
     assert found["counts"]["tunes"] == dict.fromkeys(map(str, TuneState), 0)
     assert found["counts"]["prompts"] == dict.fromkeys(map(str, PromptState), 0)
     assert found["counts"]["images"] == {"saved": 0, "bytes": 0}
-    assert found["spent"] == {"today_usd": 0.0, "total_usd": 0.0}
+    assert found["spent"] == {"today_usd": 0.0, "month_usd": 0.0, "total_usd": 0.0}
     assert (found["paused"], found["items"], found["failed"]) == (False, [], False)
     assert not (tmp_path / "none.db").exists()
 
@@ -310,7 +310,33 @@ def test_money_of_today_and_in_all(books):
     books.prompt("c.prompt", "done", cost_mc=14_000, bound_at=NOW, attempt=0)
     books.tune("jane", "ready", cost_mc=100_000, bound_at=NOW, attempt=1)
     books.tune("theirs", "ready", cost_mc=500_000, bound_at=NOW, params={"id": 5})
-    assert books.look()["spent"] == {"today_usd": pytest.approx(1.14), "total_usd": pytest.approx(1.42)}
+    said = books.look()["spent"]
+    assert said == {
+        "today_usd": pytest.approx(1.14),
+        "month_usd": pytest.approx(1.28),
+        "total_usd": pytest.approx(1.42),
+    }
+
+
+def test_money_of_each_folder(books):
+    """With `everything`: a tune counts for its folder, a prompt for the one that it lies in; the dearest first."""
+    books.prompt("jane/a.prompt", "done", cost_mc=14_000, bound_at=NOW, attempt=1)
+    books.prompt("b.prompt", "done", cost_mc=1_000, bound_at=NOW - 40 * 86_400, attempt=1)
+    books.tune("jane", "ready", cost_mc=100_000, bound_at=NOW, attempt=1)
+    told = [
+        (one["path"], one["month_usd"], one["total_usd"])
+        for one in books.look(everything=True)["spent"]["folders"]
+    ]
+    assert told == [("jane", pytest.approx(1.14), pytest.approx(1.14)), (".", 0.0, pytest.approx(0.01))]
+
+
+def test_the_balance(books):
+    """As Astria last told it; None as long as it was not asked for; and the warning that it is low."""
+    assert books.look()["balance_usd"] is None
+    books.journal.put("balance_mc", 350_000)
+    books.journal.put("low_balance", "Astria's balance is low.")
+    assert books.look()["balance_usd"] == 3.5
+    assert {"kind": "balance", "text": "Astria's balance is low."} in books.look()["problems"]
 
 
 @pytest.mark.parametrize(

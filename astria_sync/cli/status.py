@@ -240,9 +240,30 @@ def _tail(found: Mapping[str, Any], width: int) -> list[str]:
         _counted("tune", counts["tunes"]),
         _counted("prompt", counts["prompts"]),
         f"{count(images['saved'], 'picture')} ({size(images['bytes'])})",
-        f"{dollars(spent['today_usd'])} today, {dollars(spent['total_usd'])} in all",
+        f"{dollars(spent['today_usd'])} today, {dollars(spent['month_usd'])} this month, {dollars(spent['total_usd'])} in all",
     ]
-    return [who, *textwrap.wrap(" · ".join(parts), width)]
+    if found["balance_usd"] is not None:
+        parts.append(f"balance {dollars(found['balance_usd'])}")
+    return [*_folders(spent.get("folders", ())), who, *textwrap.wrap(" · ".join(parts), width)]
+
+
+def _folders(spent: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each folder has cost."""
+    if not spent:
+        return []
+    names = _names(spent)
+    shown = [
+        (
+            dollars(one["month_usd"]),
+            dollars(one["total_usd"]),
+            visible(
+                os.path.basename(one["root"]) if one["path"] == "." else names[one["root"]] + one["path"]
+            ),
+        )
+        for one in spent
+    ]
+    lines = [f"  {month:>10} {total:>10}  {name}" for month, total, name in shown]
+    return [click.style("SPENT", bold=True), f"  {'this month':>10} {'in all':>10}", *lines, ""]
 
 
 def _counted(what: str, states: Mapping[str, int]) -> str:

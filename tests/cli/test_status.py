@@ -49,7 +49,7 @@ def test_nothing_yet(desk):
 def test_json_has_the_keys_of_the_contract(desk):
     """A program finds every key, also when nothing is there."""
     found = json.loads(desk.configure()("status", "--json").stdout)
-    assert list(found)[:6] == ["version", "paused", "daemon", "counts", "spent", "failed"]
+    assert list(found)[:6] == ["version", "paused", "daemon", "counts", "spent", "balance_usd"]
     assert found["daemon"] == {"running": False, "pid": None, "since": None}
 
 
@@ -100,7 +100,8 @@ def test_names_that_are_no_text_are_shown(desk):
             "paused": False,
             "daemon": {"running": False, "pid": None},
             "counts": {"tunes": {}, "prompts": {}, "images": {"saved": 0, "bytes": 0}},
-            "spent": {"today_usd": 0, "total_usd": 0},
+            "spent": {"today_usd": 0, "month_usd": 0, "total_usd": 0},
+            "balance_usd": 3.5,
             "items": [
                 {
                     "kind": "prompt",

@@ -1,0 +1,59 @@
+"""The account's balance: asked for now and then while money goes out, and a warning before it runs out."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from astria_sync.context import Context
+from astria_sync.core import work
+from astria_sync.core.prices import USD, dollars
+from astria_sync.costs import PAID_BETWEEN, TABLES
+
+log = logging.getLogger("astria_sync")
+
+LOW: Final = "low_balance"  # in the state's `meta`: a sentence for `status`
+_EVERY: Final = 3600.0  # seconds between questions
+_FIRST: Final = 300.0  # seconds after the start
+_DAY: Final = 86_400.0
+_LEAST: Final = USD // 2  # half a dollar is little, whatever a day costs
+
+
+@dataclass(kw_only=True)
+class Balance:
+    """Asks `GET /users` (doors.py hears the answer), not oftener than each hour, and only after something was paid for."""
+
+    ctx: Context
+    _next: float = field(default=0.0, init=False)
+
+    def plan(self) -> None:
+        """Called on ticks."""
+        now = self.ctx.now
+        if now < max(self._next, self.ctx.began + _FIRST) or not self.ctx.gates.reads:
+            return
+        self._next = now + _EVERY
+        lately = "SELECT 1 FROM {} WHERE bound_at > ? AND attempt > 0 LIMIT 1"
+        since = self.ctx.wall - 2 * _EVERY
+        if any(self.ctx.journal.value(lately.format(table), [since]) for table in TABLES):
+            self.ctx.start("probe", work.Probe())
+
+
+def note(ctx: Context, balance_mc: int) -> None:
+    """Astria told the balance; say so if it is less than what the last day cost."""
+    journal = ctx.journal
+    journal.put("balance_mc", balance_mc)
+    journal.put("balance_at", ctx.wall)
+    day = [ctx.wall - _DAY, ctx.wall + 1]
+    paid = sum(
+        journal.value(f"SELECT coalesce(sum(cost_mc), 0) FROM {table} WHERE {PAID_BETWEEN}", day)
+        for table in TABLES
+    )
+    low = paid > 0 and balance_mc < max(paid, _LEAST)
+    text = (
+        f"Astria's balance is {dollars(balance_mc / USD)}, and the last day cost {dollars(paid / USD)}: top it up before it runs out."
+        if low
+        else None
+    )
+    if text and journal.get(LOW) is None:
+        log.warning("%s", text)
+    if journal.get(LOW) != text:
+        journal.put(LOW, text)

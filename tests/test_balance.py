@@ -1,0 +1,57 @@
+"""The balance: asked for while money goes out, and told before it is gone."""
+
+import pytest
+
+from astria_sync.balance import LOW, Balance, note
+from astria_sync.core import work
+from tests.test_spending import NOON, Purse
+
+USD = 100_000
+
+
+@pytest.fixture
+def purse(tmp_path):
+    return Purse(tmp_path)
+
+
+def asked(purse):
+    Balance(ctx=purse.ctx).plan()
+    return [piece for piece in purse.ctx.outbox if isinstance(piece, work.Probe)]
+
+
+def test_it_is_not_asked_for_while_nothing_is_paid(purse):
+    """An idle daemon asks Astria nothing."""
+    purse.clock.time += 3600
+    assert asked(purse) == []
+
+
+def test_it_is_asked_for_once_an_hour_while_something_is(purse):
+    """Not in the first minutes, and then no oftener."""
+    purse.row("prompts", "done", bound_at=NOON, cost_mc=1)
+    balance = Balance(ctx=purse.ctx)
+    for seconds, probes in ((0, 0), (301, 1), (10, 1), (3600, 2)):
+        purse.clock.time += seconds
+        purse.ctx.under_way.clear()
+        balance.plan()
+        assert len(purse.ctx.outbox) == probes
+
+
+@pytest.mark.parametrize(
+    ("paid", "left", "low"),
+    [(0, 0.0, False), (3, 2.5, True), (3, 3.5, False), (0.1, 0.4, True), (0.1, 0.6, False)],
+)
+def test_it_is_low_when_it_will_not_last_another_day(purse, paid, left, low):
+    """Less than the last day cost, or than half a dollar."""
+    purse.row("prompts", "done", bound_at=NOON - 60, cost_mc=int(paid * USD))
+    note(purse.ctx, int(left * USD))
+    assert bool(purse.journal.get(LOW)) is low
+    assert purse.journal.get("balance_mc") == int(left * USD)
+
+
+def test_a_top_up_ends_the_warning(purse):
+    """It is said once, and not any more when there is enough."""
+    purse.row("prompts", "done", bound_at=NOON - 60, cost_mc=3 * USD)
+    note(purse.ctx, USD)
+    assert "$1.00" in purse.journal.get(LOW)
+    note(purse.ctx, 50 * USD)
+    assert purse.journal.get(LOW) is None
