@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from astria_sync.core.retry import Answer
-from astria_sync.secrets import Token
 
 ENCODING: Final = "gzip"  # what answers may be packed with; several layers, as HTTP allows, would multiply
 _BYTES: Final = 32 * 1024 * 1024  # unpacked; a page of 120 prompts has one, at most a few
@@ -23,6 +22,12 @@ _VALUES: Final = 1_000_000
 _DEPTH: Final = 50
 _TEXT: Final = 2000  # characters of an answer that is no JSON
 _LONGEST_WAIT: Final = 86400.0  # seconds; a slip in Retry-After must not stop the work for ever
+
+
+class Masks(Protocol):
+    """Takes what is secret out of a text: a token, or the module `secrets`, which knows all that were read."""
+
+    def hide(self, text: str) -> str: ...
 
 
 class TooMuchError(Exception):
@@ -43,7 +48,7 @@ def unpacked(chunks: Iterable[bytes], encoding: str) -> bytes:
     return bytes(body)
 
 
-def read(status: int, headers: Mapping[str, str], content: bytes, token: Token) -> Answer:
+def read(status: int, headers: Mapping[str, str], content: bytes, token: Masks) -> Answer:
     """What it says: its JSON, or if it is none its beginning as text."""
     body = _json(content, token)
     text = content[: 4 * _TEXT].decode("utf-8", "replace") if body is None else ""
@@ -64,7 +69,7 @@ def http_date(text: str) -> float | None:
     return None
 
 
-def _json(content: bytes, token: Token) -> Any:
+def _json(content: bytes, token: Masks) -> Any:
     if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _VALUES:
         return None
     try:
@@ -80,7 +85,7 @@ def _finite(written: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _clean(value: Any, token: Token, depth: int) -> Any:
+def _clean(value: Any, token: Masks, depth: int) -> Any:
     """The same without the token, and without what no file and no state can hold: halves of characters."""
     if isinstance(value, str):
         return token.hide(value if value.isascii() else value.encode(errors="replace").decode())

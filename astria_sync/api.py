@@ -18,8 +18,9 @@ from typing import Any, Final
 import httpx
 
 import astria_sync
-from astria_sync import answers
+from astria_sync import answers, secrets
 from astria_sync.core.retry import Answer, NoAnswer
+from astria_sync.core.wire import form_value
 from astria_sync.core.work import Upload
 from astria_sync.reads import Reads
 from astria_sync.secrets import Token
@@ -124,10 +125,17 @@ class Api:
         """Read the token again, after it was refused."""
         self._token = self._find_token()
 
-    def get(self, path: str, *, workspace: str = "", **query: Any) -> Answer | NoAnswer:
-        """A call that can be repeated."""
-        params = {key: str(value) for key, value in query.items() if value is not None}
-        return self._call(self._reads, "GET", path, workspace, params=params)
+    def get(
+        self, path: str, *, workspace: str = "", anonymous: bool = False, **query: Any
+    ) -> Answer | NoAnswer:
+        """A call that can be repeated; `anonymous`: one that needs no token, and is not given it."""
+        params = [
+            (key, form_value(one))
+            for key, value in query.items()
+            if value is not None
+            for one in (value if isinstance(value, list | tuple) else [value])
+        ]
+        return self._call(self._reads, "GET", path, workspace, anonymous=anonymous, params=params)
 
     def send(
         self,
@@ -153,26 +161,34 @@ class Api:
             return self._call(self._creates, method, path, workspace, files=parts)
 
     def _call(
-        self, client: httpx.Client, method: str, path: str, workspace: str, **how: Any
+        self,
+        client: httpx.Client,
+        method: str,
+        path: str,
+        workspace: str,
+        *,
+        anonymous: bool = False,
+        **how: Any,
     ) -> Answer | NoAnswer:
-        token = self._token  # another thread may renew it
-        if token is None:
+        token = None if anonymous else self._token  # another thread may renew it
+        if token is None and not anonymous:
             return Answer(status=401, body=None, text="There is no token.")
+        masks: answers.Masks = token or secrets
         headers = {"X-Workspace-Id": workspace} if workspace else {}
         trace = _Trace(self._waits, self._patience)
         try:
             request = client.build_request(
                 method, self._base + path, headers=headers, extensions={"trace": trace}, **how
             )
-            response = client.send(request, auth=_Bearer(token), stream=True)
+            response = client.send(request, auth=_Bearer(token) if token else None, stream=True)
             try:
                 said = response.headers
                 content = answers.unpacked(response.iter_raw(), said.get("Content-Encoding", ""))
             finally:
                 response.close()
-            return answers.read(response.status_code, said, content, token)
+            return answers.read(response.status_code, said, content, masks)
         except Exception as error:  # noqa: BLE001 - h11's own come through httpx too (a file that shrinks on its way)
-            return NoAnswer(sent=trace.sent, why=token.hide(_why(error))[:_LONGEST_WHY])
+            return NoAnswer(sent=trace.sent, why=masks.hide(_why(error))[:_LONGEST_WHY])
 
 
 def _name(upload: Upload) -> str:

@@ -14,14 +14,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from astria_sync import tunefile
+from astria_sync import modelnames, tunefile
 from astria_sync.errors import ConfigError, FileProblem, UsageError
 from astria_sync.picturehosts import is_this_machine
 from astria_sync.settings import (
-    BUILTIN_MODELS,
     DEFAULT_PROMPT,
     DEFAULT_TUNE,
-    MODEL_ID,
     TABLES,
     TOP,
     WATCH,
@@ -35,15 +33,13 @@ from astria_sync.settings import (
     Timing,
     Watch,
 )
-from astria_sync.validate import check, nearest, read_toml
+from astria_sync.validate import check, read_toml
 
 __all__ = ["Astria", "Limits", "Models", "Notify", "Pull", "Settings", "Timing", "Watch"]
 __all__ += ["check_roots", "find", "load", "official_client", "require_watches"]
 
 STATE_FOLDER = ".local/state/astria-sync"
 TOKEN_FILE = ".config/astria-sync/token"  # noqa: S105 - where it is, not what it is
-
-_MODEL_ENVIRONMENT = {"GEMINI_TUNE_ID": "gemini", "SEEDREAM_TUNE_ID": "seedream"}
 
 
 def find(path: Path | None, *, profile: str | None, environ: Mapping[str, str], home: Path) -> Path:
@@ -61,8 +57,18 @@ def find(path: Path | None, *, profile: str | None, environ: Mapping[str, str], 
     return _config_folder(environ, home) / "config.toml"
 
 
-def load(path: Path | None, *, profile: str | None, environ: Mapping[str, str], home: Path) -> Settings:
-    """The settings, or a ConfigError with everything that is wrong; without any file, the defaults."""
+def load(
+    path: Path | None,
+    *,
+    profile: str | None,
+    environ: Mapping[str, str],
+    home: Path,
+    any_model: bool = False,
+) -> Settings:
+    """The settings, or a ConfigError with everything that is wrong; without any file, the defaults.
+
+    `any_model`: the default model may be one that is not known, as for whoever is about to ask Astria which there are.
+    """
     file = find(path, profile=profile, environ=environ, home=home)
     try:
         table = read_toml(file.read_bytes(), where=str(file))
@@ -71,12 +77,15 @@ def load(path: Path | None, *, profile: str | None, environ: Mapping[str, str], 
             raise ConfigError(
                 f"There is no configuration at {file}; make one with `astria-sync init`, or name another."
             ) from None
-        return _Loader(None, {}, environ, home).settings(home / STATE_FOLDER / "state.db")
+        return _Loader(None, {}, environ, home).settings(
+            home / STATE_FOLDER / "state.db", any_model=any_model
+        )
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
     except FileProblem as error:
         raise ConfigError(*error.problems) from None
-    return _Loader(file, table, environ, home).settings(home / STATE_FOLDER / f"{profile or 'state'}.db")
+    usual = home / STATE_FOLDER / f"{profile or 'state'}.db"
+    return _Loader(file, table, environ, home).settings(usual, any_model=any_model)
 
 
 def official_client(environ: Mapping[str, str], home: Path) -> tuple[Path, dict[str, str]]:
@@ -133,16 +142,18 @@ class _Loader:
         self.file, self.environ, self.home = file, environ, home
         self.top, self.problems = check(table, TOP, where=str(file))
 
-    def settings(self, state: Path) -> Settings:
+    def settings(self, usual: Path, *, any_model: bool) -> Settings:
         tables = {key: self.table(key) for key in TABLES}
         self.problems += tunefile.check_characteristics(tables["tune"], where=self.where("tune"))
         prompt, wrong = tunefile.check_prompt(self.top.get("prompt", {}), where=self.where("prompt"))
         self.problems += wrong
+        state = self.path(self.top["state"]) if "state" in self.top else usual
+        astria = self.astria(tables["astria"])
         settings = Settings(
             file=self.file,
-            state=self.path(self.top["state"]) if "state" in self.top else state,
-            astria=self.astria(tables["astria"]),
-            models=self.models(),
+            state=state,
+            astria=astria,
+            models=self.models(state, astria.base_url, any_model=any_model),
             timing=Timing(**tables["timing"]),
             limits=Limits(**tables["limits"]),
             tune={**DEFAULT_TUNE, **tables["tune"]},
@@ -194,27 +205,11 @@ class _Loader:
             return "", None
         return str(client_file), client.get(key)
 
-    def models(self) -> Models:
-        where = self.where("models")
-        table = dict(self.top.get("models", {}))
-        default = table.pop("default", Models.default)
-        ids, wrong = check(table, dict.fromkeys(table, MODEL_ID), where=where)
-        wrong += [
-            f"{where}: {name} is a number, which cannot be a model's name."
-            for name in table
-            if name.isdecimal()
-        ]
-        for variable, name in _MODEL_ENVIRONMENT.items():
-            if value := self.environ.get(variable, "").strip():
-                good, bad = check({name: value}, {name: MODEL_ID}, where=f"${variable}")
-                ids |= good
-                wrong += bad
-        models = Models(
-            default=str(default), ids={**BUILTIN_MODELS, **{name: int(one) for name, one in ids.items()}}
+    def models(self, state: Path, base_url: str, *, any_model: bool) -> Models:
+        known = modelnames.load(state, base_url)
+        models, wrong = modelnames.configured(
+            self.top.get("models", {}), self.environ, known, where=self.where("models"), any_model=any_model
         )
-        if isinstance(default, bool) or not isinstance(default, str | int) or models.id_of(default) is None:
-            near = nearest(str(default), [*models.ids]) or "gemini"
-            wrong.append(f'{where}: default must be the name of a model or a tune id; did you mean "{near}"?')
         self.problems += wrong
         return models
 

@@ -15,7 +15,7 @@ from astria_sync.core.retry import backoff
 from astria_sync.core.work import Lane
 from astria_sync.journal import Journal
 from astria_sync.scan import Root
-from astria_sync.settings import Settings, Watch
+from astria_sync.settings import Models, Settings, Watch
 
 log = logging.getLogger("astria_sync")
 
@@ -50,6 +50,8 @@ class Context:
     under_way: dict[Hashable, Any] = field(default_factory=dict)  # key of the work → the work
     walked: set[str] = field(default_factory=set)  # roots that were seen completely in this run
     stopping: bool = False
+    refreshes: bool = False  # whether Astria is asked for its models; a rehearsal asks nobody
+    models: Models = field(init=False)  # as they are known now
     started: float = field(init=False)  # wall clock
     began: float = field(init=False)  # the same by the clock of deadlines
     seen: tuple[float, float] = field(init=False)  # the wall clock and that of deadlines at the last step
@@ -57,6 +59,7 @@ class Context:
 
     def __post_init__(self) -> None:
         """Remember when this run began."""
+        self.models = self.settings.models
         self.started, self.began = self.clock.wall(), self.clock.now()
         self.seen = (self.clock.wall(), self.clock.now())
         self._lately = Lately(BURST_SECONDS)

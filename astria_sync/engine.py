@@ -90,7 +90,7 @@ class Engine:
         self.deleting = Deleting(ctx=ctx, doors=self.doors)
         self.telling = Telling(ctx=ctx)
         self.notes = Notes(ctx=ctx)
-        self.upkeep = Upkeep(ctx=ctx)
+        self.upkeep = Upkeep(ctx=ctx, on_models=self.tuning.names_changed)
         self._outcomes = self._takers()
 
     def _takers(self) -> Mapping[type, Callable[[Outcome], None]]:
@@ -106,6 +106,7 @@ class Engine:
             work.Poll: lambda one: self.reconciling.polled(one.work, self._result(one)),
             work.Survey: lambda one: self.reconciling.surveyed_now(one.work, self._result(one)),
             work.Probe: lambda one: self.doors.probed(self._result(one)),
+            work.AskModels: lambda one: self.upkeep.models.asked(one.result, one.failure),
             work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
             work.FindSidecars: lambda one: self.adopting.found(one.work, one.result, one.failure),
             work.ReadSidecars: lambda one: self.adopting.read(one.work, one.result, one.failure),
@@ -173,6 +174,7 @@ class Engine:
         self.fetching.look_again()
         self.adopting.forget()
         self.notes.forget()
+        self.upkeep.models.forget_step()
 
     def _take_apart(self, message: Any) -> None:
         """Take one message so that a defect in what is done with it costs this message alone, not the process."""

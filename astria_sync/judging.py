@@ -15,7 +15,6 @@ from astria_sync.folders import TuneFiles, above, parent
 from astria_sync.promptfile import PromptRequest
 from astria_sync.subjects import Subjects
 from astria_sync.tunefile import TuneSettings
-from astria_sync.validate import nearest
 
 _PICTURES: Final = frozenset(
     {"input_image", "mask_image", "image_references", "video_first_frame", "video_last_frame"}
@@ -83,7 +82,7 @@ class Judge:
             needs = tuple(Path(source.root, folder).name for folder in above(lies))
             return Blocked(needs=needs, reason=f"waits until this is mended: {error.problems[0]}")
         subject = self.subjects.at(source.root, lies)
-        target = self._target(request, settings, subject)
+        target = self._target(prompt, request, settings, subject)
         if isinstance(target, Blocked):
             return target
         target_id, model, needed = target
@@ -92,7 +91,9 @@ class Judge:
             return Blocked(problem=resolution.problems[0])
         asked = parameters.overlay(settings.prompt, {**request.params, **request.files})
         text = _text_to_check(request.text, resolution.text, subject)
-        if problems := parameters.limits(asked, text, model_name=model):
+        fixed = prompt.armed_at is not None  # it goes out as it was, or not at all
+        known = () if fixed or target_id is None else self.ctx.models.catalog.resolutions.get(target_id, ())
+        if problems := parameters.limits(asked, text, model_name=model, resolutions=known):
             return Blocked(problem=problems[0])
         plain, media = parameters.split_files(asked)
         files: list[tuple[str, str]] = []
@@ -124,10 +125,10 @@ class Judge:
         )
 
     def _target(
-        self, request: PromptRequest, settings: TuneSettings, subject: Subject | None
+        self, prompt: Prompt, request: PromptRequest, settings: TuneSettings, subject: Subject | None
     ) -> tuple[int | None, str, tuple[Subject, ...]] | Blocked:
         """Where it is sent: the tune id, the model's name for the limits, the folders that must be ready for it."""
-        models = self.ctx.settings.models
+        models = self.ctx.models
         wanted = request.model or settings.prompt_model
         if wanted is None and subject is not None:
             if not subject.is_reference:
@@ -135,9 +136,14 @@ class Judge:
             wanted = str(self.subjects.base_of(subject))
         elif wanted is None:
             wanted = models.default
-        if (known := models.id_of(wanted)) is not None:
-            return known, models.name_of(known) or "", ()
         found = self.subjects.index().find(wanted)
+        if prompt.armed_at is not None and prompt.target not in {None, *(one.tune_id for one in found)}:
+            return prompt.target, prompt.model or "", ()  # it went to a model, whatever its name means by now
+        known = models.id_of(wanted)
+        # A model that Astria has added takes no folder's name away.
+        theirs = models.only_astrias(wanted) and any(not one.is_reference for one in found)
+        if known is not None and not theirs:
+            return known, models.name_of(known) or "", ()
         if len(found) > 1:
             places = ", ".join(sorted(one.path for one in found))
             return Blocked(
@@ -153,9 +159,7 @@ class Judge:
         return found[0].tune_id, "", (found[0],)
 
     def _unknown_model(self, wanted: str) -> str:
-        names = sorted({*self.ctx.settings.models.ids, *(one.name for one in self.subjects.all())})
-        near = nearest(wanted, names)
-        meant = f"did you mean {near}?" if near else f"known are {', '.join(names[:12])}."
+        meant = self.ctx.models.meant(wanted, *(one.name for one in self.subjects.all()))
         return f"model: {wanted} is no model's name, no tune id and no image folder; {meant}"
 
     def _media(self, source: Source, name: str, written: str) -> str | Blocked:

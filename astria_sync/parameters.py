@@ -179,11 +179,14 @@ def overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     return {key: value for key, value in under.items() if key not in hidden} | dict(over)
 
 
-def limits(params: Mapping[str, Any], text: str, *, model_name: str | None) -> list[str]:
+def limits(
+    params: Mapping[str, Any], text: str, *, model_name: str | None, resolutions: Collection[str] = ()
+) -> list[str]:
     """What Astria would refuse, as far as it is known beforehand; sentences without a file's name.
 
     `params` is everything that would be sent, files under their own names; `text` as it would be sent, so that a `<1>`
-    in it is one that nothing local stands for; `model_name` is the model's name, if it has one.
+    in it is one that nothing local stands for; `model_name` is the model's name, if it has one; `resolutions` those that
+    the model is known to have.
     """
     _, problems = check_params(
         {name: _alone(name, value) for name, value in params.items() if name in TYPES}, where="This request"
@@ -194,6 +197,12 @@ def limits(params: Mapping[str, Any], text: str, *, model_name: str | None) -> l
         )
     if "video_model" in params and "video_prompt" not in params:
         problems.append("video_model makes a video and wants a video_prompt that says what happens in it.")
+    wanted = params.get("resolution")
+    if resolutions and wanted is not None and wanted not in resolutions:
+        problems.append(
+            f"resolution: {wanted} is none that {model_name or 'the model'} has; it has {', '.join(resolutions)} "
+            "(`astria-sync models` asks Astria anew)."
+        )
     if model_name and model_name.lower().startswith("seedream"):
         problems += _seedream(params, text)
     return problems

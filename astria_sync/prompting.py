@@ -118,16 +118,10 @@ class Prompting:
             journal.set_waits(prompt.id, ())
             self._burst = True
             if prompt.state is not PromptState.QUEUED:
-                journal.move_prompt(
-                    prompt,
-                    Event.SETTLED,
-                    wall,
-                    reason="",
-                    error="",
-                    num_images=found.num_images,
-                    target=found.target,
-                    model=found.model,
-                )
+                # One that was armed goes out as it was.
+                as_it_is = {"num_images": found.num_images, "target": found.target, "model": found.model}
+                shown = as_it_is if prompt.armed_at is None else {}
+                journal.move_prompt(prompt, Event.SETTLED, wall, reason="", error="", **shown)
             return found
         if found.problem:
             journal.set_waits(prompt.id, ())

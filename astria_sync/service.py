@@ -129,6 +129,7 @@ class Service:
             settings=settings,
             write_file=disk.write_whole,
             remove_file=disk.remove,
+            refreshes=True,
         )
         engine = self._engine = Engine(ctx, pool, on_tick=self._on_tick)
         engine.inbox = self._inbox

@@ -6,13 +6,15 @@ What a field's annotation says is what a person may write for it; `config` turns
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 from msgspec import Meta
 
 from astria_sync import tunefile
-from astria_sync.validate import Either, Id, Line
+from astria_sync.core.catalog import Catalog
+from astria_sync.validate import Either, Id, Line, nearest
 
 BUILTIN_MODELS: Mapping[str, int] = {
     "gemini": 3618064,
@@ -41,8 +43,16 @@ class Astria:
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
+    """Names for tune ids: those of the configuration and the environment, under them what Astria says, then those built in."""
+
     default: str = "gemini"
-    ids: Mapping[str, int] = field(default_factory=lambda: dict(BUILTIN_MODELS))
+    own: Mapping[str, int] = field(default_factory=dict)
+    catalog: Catalog = field(default_factory=Catalog)
+
+    @cached_property
+    def ids(self) -> Mapping[str, int]:
+        """Every name and what it means."""
+        return {**BUILTIN_MODELS, **self.catalog.ids, **self.own}
 
     def id_of(self, model: str | int) -> int | None:
         """The tune id of a model's name, or of a tune id written as text; None if it is neither."""
@@ -51,6 +61,16 @@ class Models:
 
     def name_of(self, tune_id: int) -> str | None:
         return next((name for name, one in self.ids.items() if one == tune_id), None)
+
+    def only_astrias(self, name: str) -> bool:
+        """Whether nobody here has given it a meaning: Astria may come up with any name at any time."""
+        return name in self.catalog.ids and name not in self.own and name not in BUILTIN_MODELS
+
+    def meant(self, wanted: str | int, *also: str) -> str:
+        """The end of a sentence about a name that is none: what was probably meant, else what there is."""
+        names = sorted({*self.ids, *also})
+        near = nearest(str(wanted), names)
+        return f'did you mean "{near}"?' if near else f"known are {', '.join(names[:12])}."
 
 
 @dataclass(frozen=True, kw_only=True)

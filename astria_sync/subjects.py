@@ -46,9 +46,8 @@ class Subjects:
     def base_of(self, subject: Subject) -> int | str:
         """Where prompts of a reference folder go: the tune id or name of the model that it was made for."""
         tune = self.ctx.journal.current_tune(subject.key)
-        models = self.ctx.settings.models
         base = tune.base_tune_id if tune and tune.base_tune_id else None
-        return base if base is not None else models.default
+        return base if base is not None else self.ctx.models.default
 
 
 def _as_subject(folder: Source, tune: Tune | None) -> Subject:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import backup, media, promptfile, scan, sidecars, tunefile
+from astria_sync import backup, media, modelnames, promptfile, scan, sidecars, tunefile
 from astria_sync.api import Api
 from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import work
@@ -75,6 +75,7 @@ class Tasks:
             work.Poll: self._poll,
             work.Survey: self._survey,
             work.Probe: self._probe,
+            work.AskModels: self._ask_models,
             work.Download: downloader.fetch,
             work.WriteSidecar: self._write_sidecar,
             work.Tidy: self._tidy,
@@ -134,6 +135,9 @@ class Tasks:
     def _probe(self, _piece: work.Probe) -> Answer | NoAnswer:
         self._api.renew_token()
         return self._api.get("/users")
+
+    def _ask_models(self, piece: work.AskModels) -> modelnames.Known | modelnames.Unknown:
+        return modelnames.ask(self._api.get, piece.state, piece.base_url, wall=self._clock.wall())
 
     def _page(self, kind: str, workspace: str, before_id: int | None) -> _Page | Answer | NoAnswer:
         """One page; the result itself if it is no list."""

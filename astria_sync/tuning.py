@@ -22,6 +22,7 @@ from astria_sync.tunefile import TuneSettings
 log = logging.getLogger("astria_sync")
 
 CHANGED = "the folder has changed since its tune was made; `astria-sync retrain` makes a new one"
+_NO_BASE = "base_tune:"
 UNNAMED = (
     "it still uses tune {id}, whose `id` is not in tune.toml any more; "
     "`astria-sync retrain` makes a tune of the folder's own pictures"
@@ -170,11 +171,10 @@ class Tuning:
         settings = source.settings
         title = settings.get("title") or source.name
         base = settings.get("base_tune")
-        base_id: int | str | None = self.ctx.settings.models.id_of(base or self.ctx.settings.models.default)
+        models = self.ctx.models
+        base_id: int | str | None = models.id_of(base or models.default)
         if base_id is None:
-            base_id = (
-                f"base_tune {base!r} is no model's name and no tune id; see [models] in the configuration."
-            )
+            base_id = f"{_NO_BASE} {base or models.default} is no model's name and no tune id; {models.meant(base or models.default)}"
         usable = base_id if isinstance(base_id, int) else None
         params = tune_values(settings, title=title, base_tune_id=usable)
         params["image_urls"] = [*settings.get("image_urls", ()), *settings.get("urls", ())]
@@ -216,6 +216,13 @@ class Tuning:
             different = {key: value for key, value in wanted_now.items() if tune.patched.get(key) != value}
             if different != tune.patch:
                 self.ctx.journal.change("tunes", tune.id, patch=different)
+
+    def names_changed(self) -> None:
+        """Names of models mean something else: a folder, or a prompt, that named one in vain is looked at once more."""
+        self.intake.on_folders()
+        named = "state = 'failed' AND armed_at IS NULL AND current = 1 AND reason LIKE ?"
+        for tune in self.ctx.journal.tunes(named, [f"{_NO_BASE}%"]):
+            self.intake.again(self.ctx.journal.source(tune.source_id))
 
     def _again(self, source: Source, tune: Tune) -> None:
         """A new order for the folder, which later prompts use; the old tune stays at Astria and in the journal."""

@@ -2,14 +2,17 @@
 
 import logging
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from astria_sync import modelnames
 from astria_sync.balance import Balance
 from astria_sync.context import Context
 from astria_sync.core import work
+from astria_sync.core.gates import NETWORK
 from astria_sync.core.naming import picture_name, temporary_name
 from astria_sync.expiring import at_risk, sentences
 from astria_sync.trouble import is_damage
@@ -23,6 +26,8 @@ _WARNED: Final = "expiring"  # prompt → the last warning given for it, in days
 _LOOK: Final = 60.0  # seconds between looks for what expires
 _TIDIED: Final = "tidied_at"
 _TIDY: Final = 3600.0  # seconds between removals of parts that were left behind
+_NAMES_GOOD_FOR: Final = 86400.0  # seconds until Astria is asked again which models it has
+_NAMES_AGAIN: Final = 600.0  # ... if it did not say
 _OBSTACLES: Final = "SELECT key FROM meta WHERE key GLOB 'output:*' OR key GLOB 'gate:*'"
 
 
@@ -54,17 +59,77 @@ class Expiring:
 
 
 @dataclass(kw_only=True)
-class Upkeep:
-    """The daily copy of the state, the parts of pictures that nobody goes on with, and warnings of what expires."""
+class ModelNames:
+    """Asks Astria once a day which models it has, and takes over what another process was told."""
 
     ctx: Context
+    on_models: Callable[[], None]  # names mean something else from now on
+    _not_before: float = field(default=-math.inf, init=False)
+    _stamp: tuple[int, int] | None = field(default=None, init=False)  # of the file that was read
+    _untold: bool = field(default=False, init=False)
+    _at: float = field(default=-math.inf, init=False)  # when Astria said so, by the wall clock
+
+    def plan(self) -> None:
+        """Called on ticks. An answer is older than a day at once if the clock that dated it was wrong."""
+        ctx, settings = self.ctx, self.ctx.settings
+        if not ctx.refreshes:
+            return
+        if self._untold:
+            self._untold = False
+            self.on_models()
+        stamp = modelnames.stamp(settings.state)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._take(modelnames.load(settings.state, settings.astria.base_url))
+        fresh = 0 <= ctx.wall - self._at < _NAMES_GOOD_FOR
+        if not fresh and not ctx.stopping and ctx.now >= self._not_before and NETWORK not in ctx.gates.closed:
+            self._not_before = ctx.now + _NAMES_AGAIN
+            piece = work.AskModels(state=settings.state, base_url=settings.astria.base_url)
+            ctx.start("models", piece)
+
+    def forget_step(self) -> None:
+        """What followed from new names was rolled back."""
+        self._untold = True
+
+    def asked(
+        self, result: modelnames.Known | modelnames.Unknown | None, failure: BaseException | None
+    ) -> None:
+        """Astria has said something, or nothing; then what was known stays."""
+        if isinstance(result, modelnames.Known):
+            if result.left_out:
+                log.warning(
+                    "%d of the models that Astria lists cannot be used and are left out.", result.left_out
+                )
+            self._take(result)
+            return
+        why = result.why if result else failure
+        level = logging.WARNING if failure or (result and result.odd) else logging.DEBUG
+        log.log(level, "Astria's list of models could not be had (%s); names mean what they did.", why)
+
+    def _take(self, known: modelnames.Known | None) -> None:
+        if known is None:
+            return
+        self._at = known.at
+        if known.catalog != self.ctx.models.catalog:
+            self.ctx.models = replace(self.ctx.models, catalog=known.catalog)
+            self.on_models()
+
+
+@dataclass(kw_only=True)
+class Upkeep:
+    """The daily copy of the state, the parts of pictures that nobody goes on with, warnings of what expires, names of models."""
+
+    ctx: Context
+    on_models: Callable[[], None] = lambda: None
     expiring: Expiring = field(init=False)
     balance: Balance = field(init=False)
+    models: ModelNames = field(init=False)
     _not_before: float = field(default=-math.inf, init=False)
 
     def __post_init__(self) -> None:
-        """What expires, and what is left of the balance, are questions of their own."""
+        """What expires, what is left of the balance, and what models are called, are questions of their own."""
         self.expiring, self.balance = Expiring(ctx=self.ctx), Balance(ctx=self.ctx)
+        self.models = ModelNames(ctx=self.ctx, on_models=self.on_models)
 
     def plan(self) -> None:
         """Start what is due. Called on ticks, not on every step."""
@@ -72,6 +137,7 @@ class Upkeep:
         self._tidy()
         self.expiring.plan()
         self.balance.plan()
+        self.models.plan()
 
     def _tidy(self) -> None:
         """A crash, or Astria's deleting a picture that was half here, leaves a part: it goes once its prompt has ended."""

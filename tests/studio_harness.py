@@ -107,6 +107,7 @@ class Daemon:
             settings=settings,
             write_file=Disk().write_whole,
             remove_file=Disk().remove,
+            refreshes=studio.refreshes,
             **({"chance": chance} if chance else {}),
         )
         self.engine = Engine(ctx, pool)
@@ -167,6 +168,7 @@ class Studio:
         self.timeout = 10.0
         self.clock: Clock | None = None  # the machine's, unless a test turns it
         self.base_url = sim.base_url
+        self.refreshes = False  # whether Astria is asked for its models
         self.inbox, self.output = home / "inbox", home / "out"
         self.inbox.mkdir()
         self.state = home / "state" / "s.db"

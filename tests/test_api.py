@@ -164,6 +164,16 @@ def test_a_read(make_api):
     assert "X-Workspace-Id" not in request.headers
 
 
+def test_a_read_that_is_open_to_all(make_api):
+    """It goes out without the token, also where there is none, and what it brings is still cleaned of it."""
+    transport = Recorder()
+    api = make_api(transport)
+    api.get("/cli/models", anonymous=True, **{"name[]": ["a", "b"]}, liked=True)
+    (request,) = transport.requests
+    assert "Authorization" not in request.headers
+    assert request.url.query == b"name%5B%5D=a&name%5B%5D=b&liked=true"
+
+
 @pytest.mark.parametrize("workspace", ["679", "all"])
 def test_a_workspace(make_api, workspace):
     """Reads and creating calls alike carry the workspace that they are for."""

@@ -16,7 +16,7 @@ from astria_sync.backup import KEPT, back_up, copies, folder_of, keep_before_upd
 from astria_sync.clock import SystemClock
 from astria_sync.context import Context
 from astria_sync.journal import open_journal
-from astria_sync.settings import Limits
+from astria_sync.settings import Limits, Models
 from astria_sync.upkeep import Upkeep
 
 DAY = 86_400.0
@@ -111,7 +111,7 @@ class Calendar:
         self.at, self.made = start, []
         clock = SystemClock()
         clock.wall = lambda: self.at
-        settings = SimpleNamespace(state=Path("/nowhere/state.db"), limits=Limits())
+        settings = SimpleNamespace(state=Path("/nowhere/state.db"), limits=Limits(), models=Models())
         nothing = lambda *_: None  # noqa: E731
         journal = open_journal(None, now=start)
         self.ctx = Context(

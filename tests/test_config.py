@@ -67,7 +67,9 @@ def test_the_example_has_every_key():
         if name != "tune":
             assert set(table[name]) == set(keys), name
     assert set(table["watch"][0]) == set(WATCH)
-    assert set(table["models"]) == {"default", *BUILTIN_MODELS}
+    # Written out, ids would come before what Astria says of its models by then.
+    assert set(table["models"]) == {"default"}
+    assert all(f"\n# {name} = {tune_id}" in text for name, tune_id in BUILTIN_MODELS.items())
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,15 @@ class Probe:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskModels:
+    """`GET /cli/models`, kept beside the state. Comes back as modelnames.Known or Unknown."""
+
+    state: Path
+    base_url: str
+    lane = Lane.REQUESTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Download:
     """One picture to its folder. Comes back as Saved or NotSaved."""
 

@@ -21,7 +21,7 @@ from tests.crashes.scene import Scene
 _PICTURE = re.compile(r"-(\d+)-(\d+)\.\w+$")
 _SIDECAR = re.compile(r"-(\d+)\.json$")
 _NUMBER = re.compile(r"\d+")
-_STATE_FILES = re.compile(r"s\.db(-wal|-shm|\.lock|\.backups)?")
+_STATE_FILES = re.compile(r"s\.db(-wal|-shm|\.lock|\.backups|\.models\.json)?")
 NOT_RUNNING = {"running": False, "pid": None, "since": None}
 
 
