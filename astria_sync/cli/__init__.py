@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 import click
 
 import astria_sync
-from astria_sync.cli.common import Invocation, say
+from astria_sync.cli.common import Group, Invocation, say
 from astria_sync.errors import AstriaSyncError
 
 # name → the module that has a function of that name, and what `--help` says of it
@@ -31,6 +31,14 @@ COMMANDS: Final = {
         "pause": ("orders", "Start nothing new; downloads go on."),
         "resume": ("orders", "Go on after `pause`."),
     },
+    "The account": {
+        "tunes": ("tunes", "The account's tunes: list, get, update, delete."),
+        "prompts": ("prompts", "Its prompts and their pictures: list, get, delete."),
+        "packs": ("packs", "Its packs and the gallery's: list, get."),
+        "models": ("account", "The names that prompts can be sent to."),
+        "workspaces": ("account", "The account's workspaces: list."),
+        "whoami": ("account", "Whose token it is, and the balance."),
+    },
     "Setting up": {
         "init": ("init", "Make a configuration and the folders."),
         "doctor": ("doctor", "Check token, network, folders, limits, disk and clock."),
@@ -40,12 +48,6 @@ COMMANDS: Final = {
 }
 LATER: Final = {
     "pull": "fetch generations made elsewhere too",
-    "tunes": "the account's tunes",
-    "prompts": "the account's prompts",
-    "packs": "the account's packs",
-    "workspaces": "the account's workspaces",
-    "models": "Astria's models",
-    "whoami": "whose token it is",
     "service": "the systemd user service",
     "log": "everything that happened to one file or folder",
 }
@@ -53,7 +55,7 @@ _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 _PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group whose commands are imported when they are called, and whose failures are sentences."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -71,18 +73,6 @@ class Commands(click.Group):
                 assert isinstance(command, click.Command)
                 return command
         return _refused(cmd_name) if cmd_name in LATER else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but a slip of the fingers is told what was meant."""
-        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], self.list_commands(ctx), 1)
-            meant = f"; did you mean `{near[0]}`?" if near else ""
-            raise click.UsageError(f"There is no command `{args[0]}`{meant}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Grouped by what one wants to do; the texts are above, so that no module is imported for them."""

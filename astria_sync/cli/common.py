@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,11 +39,17 @@ class Invocation:
     )  # a token may be in it
     home: Path = field(default_factory=_home)
 
-    def settings(self) -> "Settings":
-        """The configuration; raises ConfigError with everything that is wrong with it."""
+    def settings(self, *, any_model: bool = False) -> "Settings":
+        """The configuration; raises ConfigError with everything that is wrong with it, see config.load."""
         from astria_sync import config
 
-        return config.load(self.config, profile=self.profile, environ=self.environ, home=self.home)
+        return config.load(
+            self.config,
+            profile=self.profile,
+            environ=self.environ,
+            home=self.home,
+            any_model=any_model,
+        )
 
     def place(self) -> Path:
         """Where the configuration is, or would be."""
@@ -61,10 +67,42 @@ class Invocation:
 pass_invocation = click.make_pass_decorator(Invocation)
 
 
-def command(*examples: str, **attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command whose help ends with examples."""
-    epilog = "\b\nExamples:\n" + "\n".join(f"  astria-sync {example}" for example in examples)
-    return click.command(epilog=epilog, **attributes)
+def command(
+    *examples: str, of: click.Group | None = None, **attributes: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command whose help ends with examples; `of` a group, or on its own."""
+    return (of or click).command(epilog=_examples(examples), **attributes)
+
+
+def _examples(examples: Iterable[str]) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  astria-sync {example}" for example in examples)
+
+
+class Group(click.Group):
+    """Commands of which a slip of the fingers is told what was meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            within = " ".join(ctx.command_path.split()[1:])
+            near = get_close_matches(args[0], self.list_commands(ctx), 1)
+            meant = f"; did you mean `{f'{within} {near[0]}'.strip()}`?" if near else ""
+            raise click.UsageError(f"There is no command `{f'{within} {args[0]}'.strip()}`{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def group(*examples: str, **attributes: Any) -> Callable[[Callable[..., Any]], click.Group]:
+    """A command that has others below it; called alone it is wrong usage, told in one sentence."""
+    return click.group(cls=Group, epilog=_examples(examples), no_args_is_help=False, **attributes)
+
+
+def is_terminal() -> bool:
+    """Whether somebody is there to answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def json_option(function: _Command) -> _Command:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from astria_sync.cli.common import Invocation, command, pass_invocation, quoted, say, show
+from astria_sync.cli.common import Invocation, command, is_terminal, pass_invocation, quoted, say, show
 from astria_sync.errors import AstriaSyncError, ConfigError, UsageError
 
 _INBOX, _OUTPUT = "~/Astria/inbox", "~/Astria/generated"
@@ -76,11 +76,6 @@ def init(
                 f"There is no terminal to ask on; give --inbox FOLDER, or --yes to watch {_INBOX}."
             )
     _make(invocation, wishes, base, place, force=force)
-
-
-def is_terminal() -> bool:
-    """Whether somebody is there to answer."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _place(invocation: Invocation, base: Path | None) -> Path:

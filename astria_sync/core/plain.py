@@ -16,9 +16,9 @@ def visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.replace("\r\n", "\n").split("\n")))
 
 
-def visible_json(value: Any) -> str:
+def visible_json(value: Any, *, indent: int | None = 2) -> str:
     """JSON for people and programs: as readable as it can be, and whoever reads it back finds every character."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
     if text.isascii() and "\x7f" not in text:  # everything below a space is escaped in JSON as it is
         return text
     return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)

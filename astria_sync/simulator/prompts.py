@@ -92,13 +92,18 @@ def _filters(call: Call) -> list[Callable[[Prompt], bool]]:
     filters += [_equal(key, wanted) for key in COUNTED if (wanted := call.query(key)) is not None]
     if (user_id := call.query("user_id")) is not None:
         filters.append(lambda _: user_id == "1")
-    if truth(call.query("liked")):
-        filters.append(lambda prompt: prompt.liked)
-    if truth(call.query("is_video")):
-        filters.append(lambda prompt: bool(prompt.params.get("video_model")))
-    if truth(call.query("today")):
-        filters.append(lambda prompt: prompt.created_at // DAY == call.now // DAY)
+    facts: dict[str, Callable[[Prompt], bool]] = {
+        "liked": lambda prompt: prompt.liked,
+        "is_video": lambda prompt: bool(prompt.params.get("video_model")),
+        "is_api": lambda _: True,
+        "today": lambda prompt: prompt.created_at // DAY == call.now // DAY,
+    }
+    filters += [_is(fact, wanted) for key, fact in facts.items() if (wanted := call.query(key)) is not None]
     return filters
+
+
+def _is(fact: Callable[[Prompt], bool], wanted: str) -> Callable[[Prompt], bool]:
+    return lambda prompt: fact(prompt) is truth(wanted)
 
 
 def _equal(key: str, wanted: str) -> Callable[[Prompt], bool]:

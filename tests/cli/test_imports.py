@@ -42,6 +42,14 @@ def test_reading_is_light(desk, arguments):
     assert loaded(desk, *config, *arguments).isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize(
+    "name", ["tunes", "prompts list", "packs get", "models", "whoami", "workspaces list"]
+)
+def test_help_of_the_account_is_light(desk, name):
+    """What these commands can do is told without the network, tables or the configuration."""
+    assert loaded(desk, *name.split(), "--help").isdisjoint([*HEAVY, "msgspec"])
+
+
 def test_help_reads_no_configuration(desk):
     """`--help` does not even need msgspec."""
     assert "msgspec" not in loaded(desk, "--help")

@@ -127,7 +127,10 @@ def test_prompts_are_listed_found_and_filtered(bench):
     assert ids(f"/tunes/{SEEDREAM}/prompts") == ids(f"/prompts?tune_id={SEEDREAM}") == [two["id"]]
     assert ids("/prompts?text=dog") == [two["id"]]
     assert ids("/prompts?liked=true") == [one["id"]]
+    assert ids("/prompts?liked=false") == [film["id"], two["id"]]
     assert ids("/prompts?is_video=true") == [film["id"]]
+    assert ids("/prompts?is_api=true&limit=1") == [film["id"]]
+    assert ids("/prompts?is_api=false") == ids("/prompts?today=false") == []
     assert ids(f"/prompts?before_id={two['id']}") == [one["id"]]
     assert ids("/prompts?today=true&limit=1") == [film["id"]]
     assert bench.call("GET", f"/tunes/{GEMINI}/prompts/{two['id']}").status == 404
