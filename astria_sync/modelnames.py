@@ -20,6 +20,7 @@ from astria_sync.settings import MODEL_ID, Models
 from astria_sync.validate import check
 
 PATH: Final = "/cli/models"
+FORMER: Final = "former_models"  # in the journal: name → the tune ids that it meant before
 _ENVIRONMENT: Final = {"GEMINI_TUNE_ID": "gemini", "SEEDREAM_TUNE_ID": "seedream"}
 _VERSION: Final = 1
 _LARGEST: Final = 1 << 20  # bytes of the file

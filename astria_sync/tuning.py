@@ -17,6 +17,7 @@ from astria_sync.errors import FileProblem
 from astria_sync.folders import TuneFiles
 from astria_sync.intake import Intake
 from astria_sync.late import give_up
+from astria_sync.modelnames import FORMER
 from astria_sync.tunefile import TuneSettings
 
 log = logging.getLogger("astria_sync")
@@ -148,6 +149,8 @@ class Tuning:
     def _order(self, source: Source, tune: Tune) -> None:
         """Queue it as it is now; a refusal stands until something has changed."""
         values = self.request(source)
+        if tune.lost:
+            values = self._as_it_went_out(tune, source, values)
         refused = tune.state is TuneState.FAILED and tune.armed_at is not None
         same = tune.params == values["params"] and tune.content == source.content
         if refused and same:
@@ -165,6 +168,17 @@ class Tuning:
             give_up(self.ctx.journal, tune, self.ctx.wall)
         values |= {"reason": "", "error": "", "needs_mc": None}
         self.ctx.journal.move_tune(tune, Event.SETTLED, self.ctx.wall, **fresh, **values)
+
+    def _as_it_went_out(self, tune: Tune, source: Source, values: dict[str, Any]) -> dict[str, Any]:
+        """A request that may turn up yet is the same one, also if its model's name means another tune by now."""
+        former: dict[str, list[int]] = self.ctx.journal.get(FORMER, {})
+        name = str(source.settings.get("base_tune") or self.ctx.models.default)
+        now = values["base_tune_id"]
+        otherwise_wrong = isinstance(now, str) and not now.startswith(_NO_BASE)
+        if otherwise_wrong or "id" in values["params"] or tune.base_tune_id not in former.get(name, ()):
+            return values
+        base = {"base_tune_id": tune.base_tune_id}
+        return {**values, **base, "params": {**values["params"], **base}}
 
     def request(self, source: Source) -> dict[str, Any]:
         """The columns of an order for this folder as it is now; `base_tune_id` is a sentence if it cannot be told."""

@@ -15,6 +15,7 @@ from astria_sync.core import work
 from astria_sync.core.gates import NETWORK
 from astria_sync.core.naming import picture_name, temporary_name
 from astria_sync.expiring import at_risk, sentences
+from astria_sync.settings import Models
 from astria_sync.trouble import is_damage
 
 log = logging.getLogger("astria_sync")
@@ -28,6 +29,8 @@ _TIDIED: Final = "tidied_at"
 _TIDY: Final = 3600.0  # seconds between removals of parts that were left behind
 _NAMES_GOOD_FOR: Final = 86400.0  # seconds until Astria is asked again which models it has
 _NAMES_AGAIN: Final = 600.0  # ... if it did not say
+_MEANT: Final = "models"  # name → the tune id that it means
+_MEANINGS: Final = 20  # of one name, that are kept
 _OBSTACLES: Final = "SELECT key FROM meta WHERE key GLOB 'output:*' OR key GLOB 'gate:*'"
 
 
@@ -67,11 +70,13 @@ class ModelNames:
     _not_before: float = field(default=-math.inf, init=False)
     _stamp: tuple[int, int] | None = field(default=None, init=False)  # of the file that was read
     _untold: bool = field(default=False, init=False)
+    _noted: Models | None = field(default=None, init=False)
     _at: float = field(default=-math.inf, init=False)  # when Astria said so, by the wall clock
 
     def plan(self) -> None:
         """Called on ticks. An answer is older than a day at once if the clock that dated it was wrong."""
         ctx, settings = self.ctx, self.ctx.settings
+        self._note()
         if not ctx.refreshes:
             return
         if self._untold:
@@ -90,6 +95,23 @@ class ModelNames:
     def forget_step(self) -> None:
         """What followed from new names was rolled back."""
         self._untold = True
+        self._noted = None
+
+    def _note(self) -> None:
+        """Keep what each name meant before, for what went out with that meaning; the configuration may change it too."""
+        models, journal = self.ctx.models, self.ctx.journal
+        if models is self._noted:
+            return
+        self._noted = models
+        before: dict[str, int] = journal.get(_MEANT, {})
+        if before == models.ids:
+            return
+        former: dict[str, list[int]] = journal.get(modelnames.FORMER, {})
+        for name, tune_id in before.items():
+            if models.ids.get(name) != tune_id:
+                former[name] = [*former.get(name, []), tune_id][-_MEANINGS:]
+        journal.put(_MEANT, dict(models.ids))
+        journal.put(modelnames.FORMER, former or None)
 
     def asked(
         self, result: modelnames.Known | modelnames.Unknown | None, failure: BaseException | None
@@ -112,6 +134,7 @@ class ModelNames:
         self._at = known.at
         if known.catalog != self.ctx.models.catalog:
             self.ctx.models = replace(self.ctx.models, catalog=known.catalog)
+            self._note()
             self.on_models()
 
 

@@ -9,7 +9,7 @@ from astria_sync.clock import SystemClock
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.journal import open_journal
-from astria_sync.settings import Limits
+from astria_sync.settings import Limits, Models
 from astria_sync.turns import Turns
 
 DAY = 86400.0
@@ -32,7 +32,7 @@ class Queue:
         self.ctx = Context(
             journal=self.journal,
             clock=clock,
-            settings=SimpleNamespace(limits=Limits(downloads=places)),  # type: ignore[arg-type]
+            settings=SimpleNamespace(limits=Limits(downloads=places), models=Models()),  # type: ignore[arg-type]
             write_file=lambda *_: None,
             remove_file=lambda *_: None,
         )

@@ -156,6 +156,33 @@ def test_what_went_out_goes_out_again_as_it_was(studio):
     assert studio.made() == (0, 1)
 
 
+def test_a_tune_that_went_out_goes_out_again_as_it_was(studio):
+    """The same of a tune, also if its folder is looked at anew meanwhile; what the person changes is another wish."""
+    says(studio, {"nano": {"tune_id": SEEDREAM}})
+    studio.folder("jane", toml='base_tune = "nano"')
+    studio.crash(work.CreateTune, sent=False)
+    says(studio, {"nano": {"tune_id": GEMINI}})
+    modelnames.place(studio.state).unlink()
+    with studio.daemon() as daemon:
+        daemon.until(lambda: daemon.engine.ctx.models.ids.get("nano") == GEMINI)
+        daemon.command("pause")
+        daemon.until(lambda: studio.tune("jane").state == "queued")
+        studio.write("jane/tune.toml", '# a comment\nbase_tune = "nano"')
+        daemon.look()
+        stamp = stamp_of(studio)
+        daemon.until(lambda: stamp_of(studio) not in {stamp, ""})
+        daemon.command("resume")
+        daemon.until(lambda: studio.tune("jane").state == "ready")
+    assert studio.tune("jane").base_tune_id == SEEDREAM
+    assert studio.posts("^/tunes$")[-1].field("tune[base_tune_id]") == str(SEEDREAM)
+    assert studio.made() == (1, 0)
+
+
+def stamp_of(studio):
+    with studio.journal() as journal:
+        return journal.sources("path = 'jane'")[0].stamp
+
+
 def test_a_change_of_meaning_orders_nothing_anew(studio):
     """What was made stays made: a prompt file asks for a name, and that has not changed."""
     says(studio, {"nano": {"tune_id": SEEDREAM}})
