@@ -98,6 +98,7 @@ class Context:
             Lane.REQUESTS: limits.requests,
             Lane.DOWNLOADS: limits.downloads,
             Lane.DISK: self.busy[Lane.DISK] + 1,  # each root and output has readers of its own (workers.py)
+            Lane.ASIDE: self.busy[Lane.ASIDE] + 1,
         }
         return max(0, places[lane] - self.busy[lane])
 

@@ -73,7 +73,7 @@ class Workers:
 
 class Pools:
     """One pool for what concerns Astria, and a small one for each root and output: a share that does not answer keeps its
-    readers for as long as it likes, and no others.
+    readers for as long as it likes, and no others. So has what nothing waits for.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class Pools:
 
     def submit(self, piece: Any) -> None:
         """Do `piece` on a free thread of its pool. Called by the engine's thread alone."""
-        if piece.lane is not Lane.DISK:
+        if piece.lane not in {Lane.DISK, Lane.ASIDE}:
             self._astria.submit(piece)
             return
         place = str(
-            getattr(piece, "root", "") or getattr(piece, "output", "")
+            getattr(piece, "root", "") or getattr(piece, "output", "") or piece.lane
         )  # the state's copy has neither
         if place not in self._disks:
             self._disks[place] = Workers(self._perform, self._post, threads=_DISK_THREADS)

@@ -2,13 +2,17 @@
 
 import json
 import os
+import queue
 import stat
+import threading
 
 import pytest
 
 from astria_sync import config, modelnames
+from astria_sync.core import work
 from astria_sync.core.retry import Answer, NoAnswer
 from astria_sync.settings import BUILTIN_MODELS
+from astria_sync.workers import Pools
 
 BASE = "https://api.astria.ai"
 BODY = {
@@ -101,6 +105,24 @@ def test_what_says_nothing_leaves_what_was_known(state, answer, odd):
     assert isinstance(found, modelnames.Unknown)
     assert found.odd is odd
     assert modelnames.place(state).read_bytes() == before
+
+
+def test_nothing_waits_for_the_names(state):
+    """A server that never says which models it has keeps no other request waiting."""
+    said, outcomes = threading.Event(), queue.SimpleQueue()
+
+    def perform(piece):
+        if isinstance(piece, work.AskModels):
+            said.wait(10)
+        return piece
+
+    pools = Pools(perform, outcomes.put, threads=1)
+    pools.submit(work.AskModels(state=state, base_url=BASE))
+    pools.submit(work.Probe())
+    assert isinstance(outcomes.get(timeout=10).work, work.Probe)
+    said.set()
+    assert isinstance(outcomes.get(timeout=10).work, work.AskModels)
+    pools.close(wait=True)
 
 
 def settings(home, text="", any_model=False, **environ):

@@ -19,6 +19,7 @@ class Lane(StrEnum):
     REQUESTS = "requests"
     DOWNLOADS = "downloads"
     DISK = "disk"
+    ASIDE = "aside"  # a request that nothing waits for: it takes no place from what does
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,7 +184,7 @@ class AskModels:
 
     state: Path
     base_url: str
-    lane = Lane.REQUESTS
+    lane = Lane.ASIDE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
