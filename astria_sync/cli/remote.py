@@ -148,7 +148,7 @@ def show_list(
         show("\n]" if count else "[]")
     elif not count:
         say("Astria shows none.")
-    elif count == most and limit is None:
+    if count == most and limit is None:
         say(f"These are the first {count}; --limit N or --all shows more, if there are more.")
 
 

@@ -136,12 +136,14 @@ def test_how_far_a_list_goes(call, stand_in, there):
     short = call("prompts", "list")
     assert len(short.stdout.splitlines()) == 21
     assert "--all" in short.stderr
+    assert "--all" in call("prompts", "list", "--json").stderr
+    assert call("prompts", "list", "--limit", "20").stderr == ""
     everything = json.loads(call("prompts", "list", "--all", "--json").stdout)
     assert [one["id"] for one in everything] == made[::-1]
     queries = [dict(parse_qsl(request.query)) for request in requests(stand_in)]
     assert queries[0] == {"limit": "20"}
-    assert queries[1] == {"limit": "120"}
-    assert queries[2] == {"limit": "120", "before_id": str(made[10])}
+    assert queries[3] == {"limit": "120"}
+    assert queries[4] == {"limit": "120", "before_id": str(made[10])}
     some = json.loads(call("prompts", "list", "--limit", "125", "--offset", "3", "--json").stdout)
     assert [one["id"] for one in some] == made[::-1][3:128]
     below = json.loads(call("prompts", "list", "--before-id", str(made[2]), "--json").stdout)
