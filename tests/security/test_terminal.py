@@ -137,6 +137,43 @@ def test_a_whole_run(studio, astria):
     check_names(studio.output)
 
 
+def test_the_account_on_a_terminal(home, astria):
+    """Lists, one object, the names of models: text and colours, no more."""
+    thing = {
+        "id": 5,
+        "tune_id": 7,
+        "num_images": NASTY,
+        "images": [NASTY],
+        "orig_images": [NASTY],
+        NASTY: {NASTY: NASTY},
+    }
+    thing |= dict.fromkeys(
+        ("title", "text", "name", "slug", "model_type", "created_at", "url", "email"), NASTY
+    )
+    lists = {"/tunes", "/prompts", "/packs", "/gallery/tunes", "/workspaces.json"}
+    models = {
+        "models": {NASTY: {"tune_id": 5}, "good": {"tune_id": 6, "resolutions": [NASTY]}},
+        "default": NASTY,
+    }
+
+    def says(asked):
+        if asked.path == "/cli/models":
+            return Says(body=models | {"video_models": [NASTY]})
+        return Says(body=[thing, NASTY] if asked.path in lists else thing)
+
+    astria.instead = says
+    for words in (
+        ["tunes", "list"],
+        ["prompts", "get", "5"],
+        ["packs", "list", "--json"],
+        ["models"],
+    ):
+        said = on_a_terminal(home, astria.url, *words)
+        assert "Traceback" not in said
+        assert is_plain(said, terminal=True), words
+        assert "\\x1b" in said or "\\u001b" in said or words == ["models"], words
+
+
 def check_names(output: Path) -> None:
     """Every name is one that Linux, macOS and Windows take, and nothing lies elsewhere."""
     made = [path for path in output.rglob("*") if path.is_file()]
