@@ -161,8 +161,7 @@ class Engine:
         """The transaction was rolled back: so must be what was noted in memory."""
         for piece in self.ctx.outbox:
             self.ctx.finish(piece)
-        self.ctx.outbox = []
-        self._replies = []
+        self.ctx.outbox, self._replies = [], []
 
     def recover(self) -> None:
         """A step was rolled back: what it had taken for done in memory is still to be done."""
@@ -174,7 +173,6 @@ class Engine:
         self.fetching.look_again()
         self.adopting.forget()
         self.notes.forget()
-        self.upkeep.models.forget_step()
 
     def _take_apart(self, message: Any) -> None:
         """Take one message so that a defect in what is done with it costs this message alone, not the process."""

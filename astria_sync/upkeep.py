@@ -15,7 +15,6 @@ from astria_sync.core import work
 from astria_sync.core.gates import NETWORK
 from astria_sync.core.naming import picture_name, temporary_name
 from astria_sync.expiring import at_risk, sentences
-from astria_sync.settings import Models
 from astria_sync.trouble import is_damage
 
 log = logging.getLogger("astria_sync")
@@ -69,19 +68,14 @@ class ModelNames:
     on_models: Callable[[], None]  # names mean something else from now on
     _not_before: float = field(default=-math.inf, init=False)
     _stamp: tuple[int, int] | None = field(default=None, init=False)  # of the file that was read
-    _untold: bool = field(default=False, init=False)
-    _noted: Models | None = field(default=None, init=False)
     _at: float = field(default=-math.inf, init=False)  # when Astria said so, by the wall clock
 
     def plan(self) -> None:
         """Called on ticks. An answer is older than a day at once if the clock that dated it was wrong."""
         ctx, settings = self.ctx, self.ctx.settings
-        self._note()
+        self._tell()
         if not ctx.refreshes:
             return
-        if self._untold:
-            self._untold = False
-            self.on_models()
         stamp = modelnames.stamp(settings.state)
         if stamp != self._stamp:
             self._stamp = stamp
@@ -91,27 +85,6 @@ class ModelNames:
             self._not_before = ctx.now + _NAMES_AGAIN
             piece = work.AskModels(state=settings.state, base_url=settings.astria.base_url)
             ctx.start("models", piece)
-
-    def forget_step(self) -> None:
-        """What followed from new names was rolled back."""
-        self._untold = True
-        self._noted = None
-
-    def _note(self) -> None:
-        """Keep what each name meant before, for what went out with that meaning; the configuration may change it too."""
-        models, journal = self.ctx.models, self.ctx.journal
-        if models is self._noted:
-            return
-        self._noted = models
-        before: dict[str, int] = journal.get(_MEANT, {})
-        if before == models.ids:
-            return
-        former: dict[str, list[int]] = journal.get(modelnames.FORMER, {})
-        for name, tune_id in before.items():
-            if models.ids.get(name) != tune_id:
-                former[name] = [*former.get(name, []), tune_id][-_MEANINGS:]
-        journal.put(_MEANT, dict(models.ids))
-        journal.put(modelnames.FORMER, former or None)
 
     def asked(
         self, result: modelnames.Known | modelnames.Unknown | None, failure: BaseException | None
@@ -134,8 +107,23 @@ class ModelNames:
         self._at = known.at
         if known.catalog != self.ctx.models.catalog:
             self.ctx.models = replace(self.ctx.models, catalog=known.catalog)
-            self._note()
-            self.on_models()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Names mean something else than the journal knows, by Astria or by the configuration: what they meant before is
+        kept for what went out with that meaning. A step that is rolled back leaves the difference, so it is told again.
+        """
+        journal, means = self.ctx.journal, dict(self.ctx.models.ids)
+        before: dict[str, int] = journal.get(_MEANT, {})
+        if before == means:
+            return
+        former: dict[str, list[int]] = journal.get(modelnames.FORMER, {})
+        for name, tune_id in before.items():
+            if means.get(name) != tune_id:
+                former[name] = [*former.get(name, []), tune_id][-_MEANINGS:]
+        journal.put(_MEANT, means)
+        journal.put(modelnames.FORMER, former or None)
+        self.on_models()
 
 
 @dataclass(kw_only=True)
