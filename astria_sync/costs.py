@@ -23,8 +23,8 @@ HELD_BACK: Final = {
 
 
 def spent(connection: sqlite3.Connection, within: str, now: float) -> dict[str, float]:
-    """What was ordered from here; `within` is a condition on sources `s`. A tune that `id` in tune.toml names was paid for
-    elsewhere, once.
+    """What was ordered from here; `within` is a condition on sources `s`. A tune that `id` in tune.toml names, and what is
+    pulled, was paid for elsewhere.
     """
     total = today = month = 0
     began, ends = day_of(now)

@@ -26,6 +26,7 @@ from astria_sync.judging import Judge
 from astria_sync.notes import Notes
 from astria_sync.progress import Telling
 from astria_sync.prompting import Prompting
+from astria_sync.pulling import Pulling
 from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
 from astria_sync.sending import Sending
@@ -89,6 +90,7 @@ class Engine:
         )
         self.deleting = Deleting(ctx=ctx, doors=self.doors)
         self.telling = Telling(ctx=ctx)
+        self.pulling = Pulling(ctx=ctx, reconciling=self.reconciling)
         self.notes = Notes(ctx=ctx)
         self.upkeep = Upkeep(ctx=ctx)
         self._outcomes = self._takers()
@@ -109,6 +111,7 @@ class Engine:
             work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
             work.FindSidecars: lambda one: self.adopting.found(one.work, one.result, one.failure),
             work.ReadSidecars: lambda one: self.adopting.read(one.work, one.result, one.failure),
+            **self.pulling.takers(),
             work.BackUp: lambda one: self.upkeep.backed_up(one.result, one.failure),
             work.Tidy: lambda one: self.upkeep.tidied(one.result, one.failure),
             work.WriteSidecar: lambda one: self.fetching.recorded(one.work, one.failure),
@@ -172,6 +175,7 @@ class Engine:
         self.prompting.look_again(waiting=True)
         self.fetching.look_again()
         self.adopting.forget()
+        self.pulling.forget()
         self.notes.forget()
 
     def _take_apart(self, message: Any) -> None:
@@ -243,6 +247,7 @@ class Engine:
         self.prompting.plan()
         self.adopting.plan()
         self.auditing.settle()
+        self.pulling.plan()
         self.fetching.plan()
         if not self.ctx.stopping:
             self.doors.plan()

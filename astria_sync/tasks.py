@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import backup, media, promptfile, scan, sidecars, tunefile
+from astria_sync import backup, media, promptfile, pulltasks, scan, sidecars, tunefile
 from astria_sync.api import Api
 from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import work
+from astria_sync.core.account import FindRecords, PullPage, ReadRecords
 from astria_sync.core.model import Look
 from astria_sync.core.pace import PAGE, next_cursor
 from astria_sync.core.plain import visible_json
@@ -75,6 +76,9 @@ class Tasks:
             work.Poll: self._poll,
             work.Survey: self._survey,
             work.Probe: self._probe,
+            PullPage: lambda piece: pulltasks.page(self._api, self._page, piece),
+            FindRecords: sidecars.find,
+            ReadRecords: sidecars.read,
             work.Download: downloader.fetch,
             work.WriteSidecar: self._write_sidecar,
             work.Tidy: self._tidy,

@@ -145,6 +145,7 @@ class Prompt:
     )
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None
+    pulled: bool = False  # made elsewhere: no file of ours asked for it (pulling.py)
 
 
 def kind_of(row: Tune | Prompt) -> str:
@@ -172,6 +173,7 @@ class Image:
     deadline: float
     saved_at: float | None
     kept: int  # bytes of a part that are durable
+    pulled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
