@@ -2,9 +2,7 @@
 
 import json
 
-import pytest
-
-from tests.pull_harness import GEMINI, fetched, lists, made, pull, tune
+from tests.pull_harness import GEMINI, fetched, lists, made, pull
 
 
 def test_what_was_made_elsewhere_comes_to_disk(studio):
