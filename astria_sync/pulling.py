@@ -135,7 +135,7 @@ class Pulling:
         due = self.next_due()
         if due is None or due > self.ctx.now or not self._settled():
             return None
-        ask(self.ctx.journal, {}, self.ctx.wall)
+        ask(self.ctx.journal, {"by_itself": True}, self.ctx.wall)
         return dict(self.ctx.journal.get(JOB))
 
     def _settled(self) -> bool:

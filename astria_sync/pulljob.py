@@ -46,6 +46,8 @@ def ask(
         "problems": [],
     }
     journal.put(JOB, job)
+    if not arguments.get("by_itself"):  # somebody asks: what could not be had is tried again now
+        journal.change_all("images", "attempt = 0, next_at = 0", "pulled = 1 AND state = 'wanted'")
     return {
         "count": 1,
         "message": "Everything in the account is fetched.",
