@@ -194,13 +194,13 @@ class Pulling:
         job = self.ctx.journal.get(JOB)
         if job is None or job["id"] != piece.job:
             return  # it was asked for anew meanwhile
+        self.rows.know_tunes(result.tunes if result else ())
         if result is None or result.failure is not None:
             self._failed(piece, result.failure if result else work.unknown("the list could not be read"))
             return
         self._denied.pop(piece.workspace, None)
         self.following.seen(piece.kind, piece.workspace, work.Pages(objects=result.objects))
         self.reconciling.auditing.listed(piece.kind, piece.workspace, result.objects)
-        self.rows.know_tunes(result.tunes)
         step = job["todo"][0]
         unsettled: set[int] = set()
         if piece.kind == "prompt":

@@ -25,16 +25,14 @@ def page(api: Api, list_page: ListPage, piece: PullPage) -> Pulled:
             tunes += [(tune_id, name, None) for tune_id, name in models.items()]
         return Pulled(objects=tuple(objects), tunes=tuple(tunes))
     wanted = {one.tune_id for one in objects if one.tune_id is not None and not one.user_error}
-    found = _titles(api, piece.workspace, sorted(wanted - piece.known))
-    if not isinstance(found, list):
-        return Pulled(failure=found)
-    return Pulled(objects=tuple(objects), tunes=tuple(found))
+    found, failure = _titles(api, piece.workspace, sorted(wanted - piece.known))
+    return Pulled(objects=() if failure else tuple(objects), tunes=tuple(found), failure=failure)
 
 
 def _titles(
     api: Api, workspace: str, ids: Iterable[int]
-) -> list[tuple[int, str, float | None]] | Answer | NoAnswer:
-    """Of tunes of others, and of those that are gone: each is asked for once."""
+) -> tuple[list[tuple[int, str, float | None]], Answer | NoAnswer | None]:
+    """Of tunes of others, and of those that are gone: each is asked for once. What was told before it failed is told."""
     found: list[tuple[int, str, float | None]] = []
     for tune_id in ids:
         result = api.get(f"/tunes/{tune_id}", workspace=workspace)
@@ -46,5 +44,5 @@ def _titles(
         elif verdict in _NOT_SHOWN or (isinstance(result, Answer) and result.status == 403):
             found.append((tune_id, "", None))
         else:
-            return result
-    return found
+            return found, result
+    return found, None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from astria_sync.clock import AHEAD
+from astria_sync.core.account import place_of
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.prices import USD
 from astria_sync.costs import held_back, spent, spent_by_folder
@@ -102,7 +103,7 @@ def _limit(connection: sqlite3.Connection, paths: Sequence[str]) -> str:
         return "1"
 
     def within(root: str, path: str) -> bool:
-        place = root if path == "." else os.path.join(root, path)
+        place = place_of(root) if path == "." else os.path.join(place_of(root), path)
         return any(one in {place, "/"} or place.startswith(one + "/") for one in paths)
 
     connection.create_function("within", 2, within, deterministic=True)
@@ -112,7 +113,7 @@ def _limit(connection: sqlite3.Connection, paths: Sequence[str]) -> str:
 def saved_pictures(state: Path, since: float = 0.0) -> list[dict[str, Any]]:
     """Every picture saved since then: which file it came from, where it lies, its size, oldest first."""
     sql = """
-        SELECT s.root, s.path, p.id AS prompt, p.remote_id AS id, p.output, p.folder, i.n, i.file, i.size, p.cost_mc * (p.pulled = 0) AS cost_mc
+        SELECT s.root, s.path, p.id AS prompt, p.remote_id AS id, p.output, p.folder, i.n, i.file, i.size, p.cost_mc, p.pulled
         FROM images i JOIN prompts p ON p.id = i.prompt_id JOIN sources s ON s.id = p.source_id
         WHERE i.state = 'saved' AND i.saved_at >= ? ORDER BY i.saved_at, i.id"""
     with reading(state) as connection:
@@ -129,7 +130,7 @@ def roots_known(state: Path) -> set[str]:
     with reading(state) as connection:
         if connection is None or not _has_tables(connection):
             return set()
-        return {row["root"] for row in connection.execute("SELECT DISTINCT root FROM sources")}
+        return {place_of(row["root"]) for row in connection.execute("SELECT DISTINCT root FROM sources")}
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:

@@ -30,6 +30,11 @@ def is_account(root: str) -> bool:
     return root.startswith(_ROOT)
 
 
+def place_of(root: str) -> str:
+    """A source's root as a place on disk: that of what was pulled is its output."""
+    return root.removeprefix(_ROOT)
+
+
 def fingerprint(remote_id: int) -> str:
     """What a record of a pulled generation has where others have the wish of their file; none of those is ever equal."""
     return hashlib.sha256(f"{FOLDER}/{remote_id}".encode()).hexdigest()
@@ -98,7 +103,7 @@ class PullPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pulled:
-    """What a page showed. `failure` is the result that ended the reading; then there is nothing else."""
+    """What a page showed. `failure` is the result that ended the reading; then there are no objects."""
 
     objects: tuple[Any, ...] = ()  # RemoteTune or RemotePrompt
     tunes: tuple[

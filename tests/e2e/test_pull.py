@@ -645,6 +645,45 @@ def test_no_room(studio, monkeypatch):
     assert pull(studio)["pictures"] == 1
 
 
+def test_titles_are_remembered_when_the_page_is_not_read(studio):
+    """Slowed down among the titles of tunes, it goes on where it was: each is asked for once."""
+    ids = [tune(studio, f"t{n}") for n in range(4)]
+    later(studio, 5)
+    for one in ids:
+        made(studio, tune_id=one)
+    later(studio, 5)
+    for one in ids:
+        studio.sim.astria.world.tunes.get(one).deleted_at = 0  # no list has them
+    studio.sim.faults.add(Fault(kind="status", status=429, path=f"^/tunes/{ids[2]}$"))
+    pull(studio)
+    asked = [one.path for one in studio.sim.ledger.requests("GET", "^/tunes/[0-9]+$")]
+    assert sorted(asked) == sorted(f"/tunes/{one}" for one in [*ids, ids[2]])
+    assert len(pulled(studio)) == 4
+
+
+def test_plan_reads_no_account(studio):
+    """A rehearsal asks Astria nothing, whatever the configuration says."""
+    from astria_sync.rehearsal import rehearse
+
+    studio.tables["pull"] = {"enabled": True}
+    studio.prompt("p.prompt", "a dog")
+    made(studio)
+    before = len(studio.sim.ledger.requests())
+    assert [one.path for one in rehearse(studio.settings(), wall=time.time())] == ["p.prompt"]
+    assert len(studio.sim.ledger.requests()) == before
+
+
+def test_status_of_a_place(studio):
+    """The output is a place like a watched folder."""
+    made(studio)
+    studio.prompt("p.prompt", "a dog")
+    studio.run_once()
+    pull(studio)
+    assert told(studio, paths=[str(studio.output / "_account")])["counts"]["images"]["saved"] == 1
+    assert told(studio, paths=[str(studio.inbox)])["counts"]["images"]["saved"] == 1
+    assert report.roots_known(studio.state) == {str(studio.inbox), str(studio.output)}
+
+
 def test_links_that_end(make_studio):
     """Addresses that have expired by the time it is their turn are asked for anew."""
     studio = make_studio(link_seconds=0.2)
