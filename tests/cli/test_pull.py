@@ -182,9 +182,9 @@ def test_stopped_in_the_middle(elsewhere):
     while not elsewhere.sim.ledger.requests("GET", host="pictures"):
         assert process.poll() is None
         time.sleep(0.02)
-    while process.poll() is None:  # a second one does not wait for what hangs
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)  # a second one does not wait for what hangs
     _, told = process.communicate(timeout=30)
     assert process.returncode == 1, told
     elsewhere.sim.faults.clear()
