@@ -17,7 +17,6 @@ from astria_sync.core.account import (
     Pulled,
     PullPage,
     ReadRecords,
-    Spans,
     covered,
     older,
     unknown_below,
@@ -205,7 +204,7 @@ class Pulling:
         unsettled: set[int] = set()
         if piece.kind == "prompt":
             unsettled = self._prompts(job, step, result.objects)
-        step["cursor"] = self._next(job, piece, result.objects, unsettled)
+        step["cursor"] = self._next(job, piece, result, unsettled)
         if step["cursor"] is None:
             job["todo"].pop(0)
         self.ctx.journal.put(JOB, job)
@@ -242,15 +241,17 @@ class Pulling:
     def _is_young(self, remote: RemotePrompt) -> bool:
         return remote.created_at is not None and self.ctx.wall - remote.created_at < _LAGS
 
-    def _next(
-        self, job: dict[str, Any], piece: PullPage, objects: tuple[Any, ...], unsettled: set[int]
-    ) -> int | None:
-        """Note what of the list was looked at, and say where to go on; None at the end."""
-        key = f"looked:{piece.kind}:{piece.workspace}"
-        spans: Spans = self.ctx.journal.get(key, [])
+    def _next(self, job: dict[str, Any], piece: PullPage, result: Pulled, unsettled: set[int]) -> int | None:
+        """Note what of the list was looked at, and say where to go on; None at the end.
+
+        An empty page ends it, and is asked for again the next time: it may have been a slip.
+        """
+        objects, key = result.objects, f"looked:{piece.kind}:{piece.workspace}"
+        if result.unread is not None:
+            job["problems"].append(
+                f"A part of Astria's list of {piece.kind}s cannot be read; see the next pull."
+            )
         if not objects:
-            if piece.before_id is not None:
-                self.ctx.journal.put(key, covered(spans, 0, piece.before_id - 1))
             return None
         first, last = objects[0].id, objects[-1].id
         if piece.before_id is not None and first >= piece.before_id:
@@ -258,14 +259,12 @@ class Pulling:
             return None
         top = first if piece.before_id is None else piece.before_id - 1
         past = older(objects, job["since"]) if piece.kind == "prompt" else []
-        spans = covered(
-            spans, max([last, *(one + 1 for one in past)]), min([top, *(one - 1 for one in unsettled)])
-        )
+        low = max([last, *(one + 1 for one in past)])
+        if result.unread is not None:
+            low = max(low, int(min(result.unread, first + 1)))
+        spans = covered(self.ctx.journal.get(key, []), low, min([top, *(one - 1 for one in unsettled)]))
         self.ctx.journal.put(key, spans)
-        if len(past) == len(objects):
-            return None
-        cursor = unknown_below(spans, last)
-        return cursor if cursor > 1 else None
+        return None if len(past) == len(objects) else unknown_below(spans, last)
 
     def _failed(self, piece: PullPage, result: Any) -> None:
         """Not now; or never, and then it is told."""

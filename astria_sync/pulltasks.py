@@ -1,6 +1,6 @@
 """What a thread does for `pull`: one page of a list, and the titles of tunes that no list of the account has."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from astria_sync.api import Api
@@ -8,25 +8,23 @@ from astria_sync.core.account import Pulled, PullPage, ends, title_of
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, the_object
 from astria_sync.core.wire import read_models, read_tune
 
-ListPage = Callable[[str, str, int | None], list[Any] | Answer | NoAnswer]
 _NOT_SHOWN: Final = {Verdict.GONE, Verdict.REFUSED}
 
 
-def page(api: Api, list_page: ListPage, piece: PullPage) -> Pulled:
-    """Read it. With the first page of tunes come the names of Astria's own models, if it tells them."""
-    objects = list_page(piece.kind, piece.workspace, piece.before_id)
-    if not isinstance(objects, list):
-        return Pulled(failure=objects)
+def page(api: Api, piece: PullPage, objects: Sequence[Any], unread: float | None) -> Pulled:
+    """What it shows. With the first page of tunes come the names of Astria's own models, if it tells them."""
     if piece.kind == "tune":
         tunes = [(one.id, title_of(one), ends(one)) for one in objects]
         if piece.before_id is None:
             answer = api.get("/cli/models")
             models = read_models(answer.body) if isinstance(answer, Answer) else {}
             tunes += [(tune_id, name, None) for tune_id, name in models.items()]
-        return Pulled(objects=tuple(objects), tunes=tuple(tunes))
+        return Pulled(objects=tuple(objects), tunes=tuple(tunes), unread=unread)
     wanted = {one.tune_id for one in objects if one.tune_id is not None and not one.user_error}
     found, failure = _titles(api, piece.workspace, sorted(wanted - piece.known))
-    return Pulled(objects=() if failure else tuple(objects), tunes=tuple(found), failure=failure)
+    return Pulled(
+        objects=() if failure else tuple(objects), tunes=tuple(found), failure=failure, unread=unread
+    )
 
 
 def _titles(

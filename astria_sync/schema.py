@@ -260,13 +260,9 @@ ALTER TABLE prompts ADD COLUMN pulled INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE images ADD COLUMN pulled INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX prompts_pulled ON prompts (state) WHERE pulled = 1;
 CREATE INDEX images_fair ON images (pulled, deadline) WHERE state = 'wanted' AND attempt = 0;
-
-CREATE TABLE account_tunes (                -- what pulled generations were made with
-    remote_id INTEGER PRIMARY KEY,
-    title TEXT NOT NULL,                    -- '': Astria does not show it
-    expires_at REAL,
-    folder TEXT NOT NULL DEFAULT '',        -- where their pictures lie, once there are any; a later title changes nothing
-    folded TEXT NOT NULL DEFAULT ''
+CREATE TABLE account_tunes (                -- what pulled generations were made with; a title is '' if Astria does not show it
+    remote_id INTEGER PRIMARY KEY, title TEXT NOT NULL, expires_at REAL,
+    folder TEXT NOT NULL DEFAULT '', folded TEXT NOT NULL DEFAULT ''   -- where their pictures lie, whatever the title is later
 );
 CREATE UNIQUE INDEX account_tunes_folder ON account_tunes (folded) WHERE folded != '';
 """

@@ -16,7 +16,7 @@ from astria_sync import backup, media, promptfile, pulltasks, scan, sidecars, tu
 from astria_sync.api import Api
 from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import work
-from astria_sync.core.account import FindRecords, PullPage, ReadRecords
+from astria_sync.core.account import FindRecords, Pulled, PullPage, ReadRecords
 from astria_sync.core.model import Look
 from astria_sync.core.pace import PAGE, next_cursor
 from astria_sync.core.plain import visible_json
@@ -76,7 +76,7 @@ class Tasks:
             work.Poll: self._poll,
             work.Survey: self._survey,
             work.Probe: self._probe,
-            PullPage: lambda piece: pulltasks.page(self._api, self._page, piece),
+            PullPage: self._pull_page,
             FindRecords: sidecars.find,
             ReadRecords: sidecars.read,
             work.Download: downloader.fetch,
@@ -153,6 +153,12 @@ class Tasks:
             rows=sorted(filter(None, rows), key=lambda row: -row.id),
             unread=None if broken == len(rows) else min((row.id for row in rows[:broken]), default=math.inf),
         )
+
+    def _pull_page(self, piece: PullPage) -> Pulled:
+        read = self._page(piece.kind, piece.workspace, piece.before_id)
+        if not isinstance(read, _Page):
+            return Pulled(failure=read)
+        return pulltasks.page(self._api, piece, read.rows, read.unread)
 
     def _poll(self, piece: work.Poll) -> work.Pages:
         wanted = sorted(piece.ids, reverse=True)

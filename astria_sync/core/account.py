@@ -109,6 +109,7 @@ class Pulled:
     tunes: tuple[
         tuple[int, str, float | None], ...
     ] = ()  # id, title, when it goes; "": Astria does not show it
+    unread: float | None = None  # what is just older than this could not be read: it may be anything
     failure: Any = None
 
 

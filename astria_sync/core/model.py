@@ -271,6 +271,7 @@ class Outcome:
 
 def described(message: Any) -> str:
     """A message in a few words, for whoever reads of a defect."""
+    """What a message is, for a sentence about it."""
     if isinstance(message, Outcome):
         return f"What came of {type(message.work).__name__}"
     return f"The command {message.name}" if isinstance(message, Command) else f"A {type(message).__name__}"
