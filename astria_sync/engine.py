@@ -13,7 +13,7 @@ from astria_sync.adopting import Adopting
 from astria_sync.commands import Commands
 from astria_sync.context import Context
 from astria_sync.core import gates, work
-from astria_sync.core.model import Command, Hint, Look, Outcome, Stop, Tick, described
+from astria_sync.core.model import Command, Hint, Outcome, Stop, Tick, described
 from astria_sync.deadlines import set_right
 from astria_sync.deleting import Deleting
 from astria_sync.doors import Doors
@@ -275,8 +275,7 @@ class Engine:
             log.error("%s could not be looked at (%s)", outcome.work.root, outcome.failure)
             self.intake.walk_failed(outcome.work)
             return
-        looks: tuple[Look, ...] = outcome.result
-        for look in looks:
+        for look in outcome.result:
             self.intake.looked(look)
             if look.recursive and look.scope == ".":
                 self.prompting.look_again()
