@@ -61,6 +61,7 @@ def _pulled(prompt: Prompt, images: list[Image]) -> dict[str, Any]:
         "id": prompt.remote_id,
         "page": prompt.url,
         "pulled": True,
+        "rehearsal": False,
         "duplicate_of": None,
         "source": {
             "root": prompt.output,

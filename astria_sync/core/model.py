@@ -143,9 +143,9 @@ class Prompt:
     unread: int = (
         0  # 1: to be looked for among the records beside the pictures, 2: once its folder is read; 0: done
     )
+    pulled: bool = False  # made elsewhere: no file of ours asked for it (pulling.py)
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None
-    pulled: bool = False  # made elsewhere: no file of ours asked for it (pulling.py)
 
 
 def kind_of(row: Tune | Prompt) -> str:
