@@ -35,7 +35,7 @@ from astria_sync.subjects import Subjects
 from astria_sync.trouble import concerns_the_state
 from astria_sync.tuning import Tuning
 from astria_sync.upkeep import Upkeep
-from astria_sync.workers import Pool
+from astria_sync.workers import Pool, result_of
 
 log = logging.getLogger("astria_sync")
 
@@ -100,15 +100,15 @@ class Engine:
         return {
             work.Walk: self._walked,
             work.ReadFolder: self._folder_read,
-            work.CreateTune: lambda one: self.sending.answered(one.work, self._result(one)),
-            work.CreatePrompt: lambda one: self.sending.answered(one.work, self._result(one)),
-            work.PatchTune: lambda one: self.following.patched(one.work, self._result(one)),
-            work.Delete: lambda one: self.deleting.deleted(one.work, self._result(one)),
-            work.FetchOne: lambda one: self.following.fetched(one.work, self._result(one)),
-            work.Poll: lambda one: self.reconciling.polled(one.work, self._result(one)),
-            work.Survey: lambda one: self.reconciling.surveyed_now(one.work, self._result(one)),
-            work.Probe: lambda one: self.doors.probed(self._result(one)),
-            work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
+            work.CreateTune: lambda one: self.sending.answered(one.work, result_of(one)),
+            work.CreatePrompt: lambda one: self.sending.answered(one.work, result_of(one)),
+            work.PatchTune: lambda one: self.following.patched(one.work, result_of(one)),
+            work.Delete: lambda one: self.deleting.deleted(one.work, result_of(one)),
+            work.FetchOne: lambda one: self.following.fetched(one.work, result_of(one)),
+            work.Poll: lambda one: self.reconciling.polled(one.work, result_of(one)),
+            work.Survey: lambda one: self.reconciling.surveyed_now(one.work, result_of(one)),
+            work.Probe: lambda one: self.doors.probed(result_of(one)),
+            work.Download: lambda one: self.fetching.downloaded(one.work, result_of(one)),
             work.FindSidecars: lambda one: self.adopting.found(one.work, one.result, one.failure),
             work.ReadSidecars: lambda one: self.adopting.read(one.work, one.result, one.failure),
             **self.pulling.takers(),
@@ -258,17 +258,6 @@ class Engine:
             self.deleting.plan()
         self.telling.plan()
         self.notes.plan()
-
-    def _result(self, outcome: Outcome) -> Any:
-        """What the work gave; a piece that ended unexpectedly counts as one whose fate is unknown."""
-        if outcome.failure is None:
-            return outcome.result
-        why = f"{type(outcome.failure).__name__}: {outcome.failure}"
-        log.error("unexpected: %s", why)
-        if isinstance(outcome.work, work.Download):
-            return work.NotSaved(why=why, local=True)
-        unknown = work.unknown(why)
-        return work.Pages(failure=unknown) if isinstance(outcome.work, work.Poll | work.Survey) else unknown
 
     def _walked(self, outcome: Outcome) -> None:
         if outcome.failure is not None:

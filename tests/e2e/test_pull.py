@@ -447,7 +447,7 @@ def test_status_counts_the_pictures_and_lists_nothing_that_is_done(studio):
     made(studio, num_images="2")
     studio.prompt("p.prompt", "a dog")
     studio.run_once()
-    spent = told(studio)["spent"]
+    spent = told(studio, everything=True)["spent"]
     pull(studio)
     found = told(studio, everything=True)
     assert found["counts"]["images"]["saved"] == 3
