@@ -13,6 +13,7 @@ from astria_sync.fetching import Fetching
 from astria_sync.late import expect_now
 from astria_sync.mocks import check_cost
 from astria_sync.prompting import Prompting
+from astria_sync.pulled import release
 from astria_sync.tuning import Tuning
 
 log = logging.getLogger("astria_sync")
@@ -44,7 +45,9 @@ class Binding:
 
     def owner(self, kind: str, remote_id: int) -> int | None:
         """The row that has this id."""
-        row: int | None = self.ctx.journal.value(f"SELECT id FROM {kind}s WHERE remote_id = ?", [remote_id])
+        ordered = " AND pulled = 0" if kind == "prompt" else ""  # what was pulled is given up for an order
+        sql = f"SELECT id FROM {kind}s WHERE remote_id = ?{ordered}"
+        row: int | None = self.ctx.journal.value(sql, [remote_id])
         return row
 
     def bind_tune(self, tune: Tune, remote: RemoteTune) -> None:
@@ -79,6 +82,7 @@ class Binding:
     def bind_prompt(self, prompt: Prompt, remote: RemotePrompt) -> None:
         """The prompt's id is known."""
         self.ctx.journal.raise_mark("prompt", prompt.workspace, remote.id)
+        release(self.ctx, remote.id, prompt)
         moved = self.move(
             prompt,
             Event.BOUND,

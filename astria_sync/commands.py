@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from astria_sync import pulljob
 from astria_sync.approving import let_go
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Source, Tune
@@ -51,6 +52,7 @@ class Commands:
             "retrain": self._retrain,
             "approve": self._approve,
             "repair": self._repair,
+            "pull": lambda asked: pulljob.ask(self.journal, asked, self.wall),
             "pause": lambda _: self._pause(paused=True),
             "resume": lambda _: self._pause(paused=False),
         }

@@ -266,7 +266,6 @@ def _contradictions(settings: Settings, where: Callable[[str], str]) -> Iterator
         yield f"{where('timing')}: retry_max_seconds must not be less than retry_base_seconds."
     yield from _overlaps(settings.watch, str(settings.file))
     parts: list[tuple[str, Any, tuple[str, ...]]] = [
-        (where("pull"), settings.pull, ("enabled",)),
         (where("notify"), settings.notify, ("desktop", "command")),
     ]
     for place, part, keys in parts:

@@ -13,8 +13,8 @@ TABLES: Final = ("tunes", "prompts")
 # An order without an attempt of ours was found in the account: it cost then, not today. A clock that was wrong for a while
 # may have left orders of a day to come.
 PAID_BETWEEN: Final = "bound_at >= ? AND bound_at < ? AND attempt > 0"
-# What `id` in tune.toml names was paid for elsewhere.
-_OWN: Final = {"tunes": "json_extract(o.params, '$.id') IS NULL", "prompts": "1"}
+# What `id` in tune.toml names, and what was pulled, was paid for elsewhere.
+_OWN: Final = {"tunes": "json_extract(o.params, '$.id') IS NULL", "prompts": "o.pulled = 0"}
 # What the day's limit holds back: a tune stays queued, since a tune cannot be `held` (contract).
 HELD_BACK: Final = {
     "prompts": "needs_mc IS NOT NULL AND +state = 'held'",
@@ -23,8 +23,8 @@ HELD_BACK: Final = {
 
 
 def spent(connection: sqlite3.Connection, within: str, now: float) -> dict[str, float]:
-    """What was ordered from here; `within` is a condition on sources `s`. A tune that `id` in tune.toml names was paid for
-    elsewhere, once.
+    """What was ordered from here; `within` is a condition on sources `s`. A tune that `id` in tune.toml names, and what is
+    pulled, was paid for elsewhere.
     """
     total = today = month = 0
     began, ends = day_of(now)

@@ -13,7 +13,7 @@ from astria_sync.adopting import Adopting
 from astria_sync.commands import Commands
 from astria_sync.context import Context
 from astria_sync.core import gates, work
-from astria_sync.core.model import Command, Hint, Look, Outcome, Stop, Tick, described
+from astria_sync.core.model import Command, Hint, Outcome, Stop, Tick, described
 from astria_sync.deadlines import set_right
 from astria_sync.deleting import Deleting
 from astria_sync.doors import Doors
@@ -26,6 +26,7 @@ from astria_sync.judging import Judge
 from astria_sync.notes import Notes
 from astria_sync.progress import Telling
 from astria_sync.prompting import Prompting
+from astria_sync.pulling import Pulling
 from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
 from astria_sync.sending import Sending
@@ -34,7 +35,7 @@ from astria_sync.subjects import Subjects
 from astria_sync.trouble import concerns_the_state
 from astria_sync.tuning import Tuning
 from astria_sync.upkeep import Upkeep
-from astria_sync.workers import Pool
+from astria_sync.workers import Pool, result_of
 
 log = logging.getLogger("astria_sync")
 
@@ -89,6 +90,7 @@ class Engine:
         )
         self.deleting = Deleting(ctx=ctx, doors=self.doors)
         self.telling = Telling(ctx=ctx)
+        self.pulling = Pulling(ctx=ctx, reconciling=self.reconciling)
         self.notes = Notes(ctx=ctx)
         self.upkeep = Upkeep(ctx=ctx, on_models=self.tuning.names_changed)
         self._outcomes = self._takers()
@@ -98,18 +100,19 @@ class Engine:
         return {
             work.Walk: self._walked,
             work.ReadFolder: self._folder_read,
-            work.CreateTune: lambda one: self.sending.answered(one.work, self._result(one)),
-            work.CreatePrompt: lambda one: self.sending.answered(one.work, self._result(one)),
-            work.PatchTune: lambda one: self.following.patched(one.work, self._result(one)),
-            work.Delete: lambda one: self.deleting.deleted(one.work, self._result(one)),
-            work.FetchOne: lambda one: self.following.fetched(one.work, self._result(one)),
-            work.Poll: lambda one: self.reconciling.polled(one.work, self._result(one)),
-            work.Survey: lambda one: self.reconciling.surveyed_now(one.work, self._result(one)),
-            work.Probe: lambda one: self.doors.probed(self._result(one)),
+            work.CreateTune: lambda one: self.sending.answered(one.work, result_of(one)),
+            work.CreatePrompt: lambda one: self.sending.answered(one.work, result_of(one)),
+            work.PatchTune: lambda one: self.following.patched(one.work, result_of(one)),
+            work.Delete: lambda one: self.deleting.deleted(one.work, result_of(one)),
+            work.FetchOne: lambda one: self.following.fetched(one.work, result_of(one)),
+            work.Poll: lambda one: self.reconciling.polled(one.work, result_of(one)),
+            work.Survey: lambda one: self.reconciling.surveyed_now(one.work, result_of(one)),
+            work.Probe: lambda one: self.doors.probed(result_of(one)),
             work.AskModels: lambda one: self.upkeep.models.asked(one.result, one.failure),
-            work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
+            work.Download: lambda one: self.fetching.downloaded(one.work, result_of(one)),
             work.FindSidecars: lambda one: self.adopting.found(one.work, one.result, one.failure),
             work.ReadSidecars: lambda one: self.adopting.read(one.work, one.result, one.failure),
+            **self.pulling.takers(),
             work.BackUp: lambda one: self.upkeep.backed_up(one.result, one.failure),
             work.Tidy: lambda one: self.upkeep.tidied(one.result, one.failure),
             work.WriteSidecar: lambda one: self.fetching.recorded(one.work, one.failure),
@@ -172,6 +175,7 @@ class Engine:
         self.prompting.look_again(waiting=True)
         self.fetching.look_again()
         self.adopting.forget()
+        self.pulling.forget()
         self.notes.forget()
 
     def _take_apart(self, message: Any) -> None:
@@ -243,6 +247,7 @@ class Engine:
         self.prompting.plan()
         self.adopting.plan()
         self.auditing.settle()
+        self.pulling.plan()
         self.fetching.plan()
         if not self.ctx.stopping:
             self.doors.plan()
@@ -254,24 +259,12 @@ class Engine:
         self.telling.plan()
         self.notes.plan()
 
-    def _result(self, outcome: Outcome) -> Any:
-        """What the work gave; a piece that ended unexpectedly counts as one whose fate is unknown."""
-        if outcome.failure is None:
-            return outcome.result
-        why = f"{type(outcome.failure).__name__}: {outcome.failure}"
-        log.error("unexpected: %s", why)
-        if isinstance(outcome.work, work.Download):
-            return work.NotSaved(why=why, local=True)
-        unknown = work.unknown(why)
-        return work.Pages(failure=unknown) if isinstance(outcome.work, work.Poll | work.Survey) else unknown
-
     def _walked(self, outcome: Outcome) -> None:
         if outcome.failure is not None:
             log.error("%s could not be looked at (%s)", outcome.work.root, outcome.failure)
             self.intake.walk_failed(outcome.work)
             return
-        looks: tuple[Look, ...] = outcome.result
-        for look in looks:
+        for look in outcome.result:
             self.intake.looked(look)
             if look.recursive and look.scope == ".":
                 self.prompting.look_again()

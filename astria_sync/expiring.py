@@ -25,11 +25,11 @@ _WANTED: Final = """
     GROUP BY p.id"""
 _UNLISTED: Final = """
     SELECT p.id, s.id AS source_id, s.path, p.output, p.url, p.reason, p.text, p.target, p.num_images AS pictures,
-        json_extract(p.answer, '$.created_at') AS made, coalesce(p.armed_at, p.bound_at) AS sent,
+        json_extract(p.answer, '$.created_at') AS made, coalesce(p.armed_at, p.bound_at, p.created_at) AS sent,
         (SELECT count(*) FROM images WHERE prompt_id = p.id) AS listed
     FROM prompts p JOIN sources s ON s.id = p.source_id
     WHERE (p.state IN ('generating', 'unsure') OR (p.state = 'downloading' AND p.complete = 0))
-        AND coalesce(p.bound_at, p.armed_at) <= ? AND {where}"""
+        AND coalesce(p.bound_at, p.armed_at, p.created_at) <= ? AND {where}"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,11 +66,14 @@ def at_risk(rows: Rows, now: float, where: str = "1") -> list[Risk]:
 def ends_of_tunes(rows: Rows, text: str, target: int | None) -> list[float]:
     """When the tunes that a prompt was made with go, of those that do."""
     ids = list(tunes_of(text, target))
+    these = f"remote_id IN ({','.join('?' * len(ids))})"
     sql = (
-        f"SELECT expires_at FROM tunes WHERE remote_id IN ({','.join('?' * len(ids))}) AND expires_at IS NOT NULL "
-        "AND coalesce(json_extract(patched, '$.auto_extend'), 0) = 0"
+        f"SELECT expires_at FROM tunes WHERE {these} AND expires_at IS NOT NULL "
+        "AND coalesce(json_extract(patched, '$.auto_extend'), 0) = 0 UNION ALL "
+        f"SELECT expires_at FROM account_tunes a WHERE {these} AND expires_at IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM tunes WHERE remote_id = a.remote_id)"
     )
-    return [row["expires_at"] for row in rows(sql, ids)]
+    return [row["expires_at"] for row in rows(sql, [*ids, *ids])]
 
 
 def _risk(row: Any, pictures: int, at: float, now: float) -> Risk:

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from astria_sync.context import Context
 from astria_sync.core import work
-from astria_sync.core.expiry import deleted_at
+from astria_sync.core.expiry import KEPT, deleted_at
 from astria_sync.core.lifecycle import Event, PromptState
 from astria_sync.core.model import Prompt
 from astria_sync.core.naming import picture_name, sidecar_name
 from astria_sync.core.pictures import numbered
-from astria_sync.core.wire import RemotePrompt
+from astria_sync.core.wire import RemotePrompt, as_time
 from astria_sync.expiring import ends_of_tunes
 from astria_sync.provenance import describe
 from astria_sync.room import Room
@@ -23,6 +23,7 @@ log = logging.getLogger("astria_sync")
 
 _CLEAN_POLLS: Final = 3  # fewer pictures than asked for: so often in a row the list must not grow
 _QUIET_POLLS: Final = 20  # times poll_seconds without a new picture
+_ENOUGH: Final = 4  # attempts, for what was pulled and should not be there any more
 _PATIENCE: Final = 600.0  # seconds since the first picture, where Astria does not say that it is done
 
 
@@ -62,6 +63,7 @@ class Fetching:
                     identity=identity,
                     next_at=now,
                     deadline=deadline,
+                    pulled=prompt.pulled,
                 )
             elif image.state == "wanted" and image.url != url:
                 journal.change("images", image.id, url=url, next_at=now)
@@ -83,10 +85,14 @@ class Fetching:
         # That a prompt is "trained" does not say that its last picture is listed (astria-api.md is silent on it).
         patience = _QUIET_POLLS * self.ctx.settings.timing.poll_seconds if remote.trained else _PATIENCE
         complete = count >= expected or (looks >= _CLEAN_POLLS and quiet > patience)
+        if (
+            prompt.pulled and remote.trained and remote.created_at is not None
+        ):  # made long ago: no more will come
+            complete |= self.ctx.wall - remote.created_at > _PATIENCE
         self.ctx.journal.change("prompts", prompt.id, looks=looks, complete=complete)
         if complete:
             self._heard.pop(prompt.id, None)
-            if count < expected:
+            if count < expected and not prompt.pulled:
                 self.ctx.alarm(
                     f"{prompt.stem} (prompt {prompt.remote_id}): Astria made {count} of {expected} pictures."
                 )
@@ -107,6 +113,10 @@ class Fetching:
         free = self.ctx.free(work.Lane.DOWNLOADS)
         for image in self.turns.next(free) if free else ():
             prompt = self.ctx.journal.prompt(image.prompt_id)
+            if image.pulled and not self.room.takes(prompt.output):
+                later = self.ctx.now + self.ctx.backoff(1)
+                self.ctx.journal.change("images", image.id, next_at=later)
+                continue
             if not image.url:  # it was taken up from a record
                 attempt = image.attempt + 1
                 later = self.ctx.now + self.ctx.backoff(attempt)
@@ -132,7 +142,9 @@ class Fetching:
     def downloaded(self, piece: work.Download, result: work.Saved | work.NotSaved) -> None:
         """A download ended."""
         journal = self.ctx.journal
-        image = journal.image(piece.image_id)
+        image = next(iter(journal.images("id = ?", [piece.image_id])), None)
+        if image is None:
+            return  # a file of ours has taken the generation over meanwhile
         if isinstance(result, work.Saved):
             values = {
                 "file": result.file,
@@ -162,8 +174,16 @@ class Fetching:
         log.warning("%s, picture %d: %s", prompt.stem, image.n, result.why)
         if result.local:
             self.room.takes(prompt.output)  # what is wrong with it is told, and noticed when it is over
-        if result.expired:
+        if result.expired and attempt >= _ENOUGH and self._is_over(prompt):
+            journal.change("images", image.id, state="gone", reason=f"its 30 days are over; {result.why}")
+            self.close(prompt.id)
+        elif result.expired:
             self._ask_anew(prompt)
+
+    def _is_over(self, prompt: Prompt) -> bool:
+        """Whether nobody need ask any more for pictures that were pulled: Astria still lists them, its 30 days are over."""
+        made = as_time(prompt.answer.get("created_at"))
+        return prompt.pulled and made is not None and made + KEPT < self.ctx.wall
 
     def _ask_anew(self, prompt: Prompt) -> None:
         """For addresses that are good."""
@@ -210,7 +230,9 @@ class Fetching:
 
     def recorded(self, piece: work.WriteSidecar, failure: BaseException | None) -> None:
         """The sidecar is on disk, or could not be written."""
-        prompt = self.ctx.journal.prompt(piece.prompt_id)
+        prompt = next(iter(self.ctx.journal.prompts("id = ?", [piece.prompt_id])), None)
+        if prompt is None:
+            return
         if failure is None:
             if prompt.state is PromptState.DOWNLOADING:
                 self._move(prompt, Event.SAVED, reason="", error="", done_at=self.ctx.wall)

@@ -58,10 +58,14 @@ class Following:
         """Ask for what is due."""
         if not self.ctx.gates.reads:
             return
-        for kind in ("tune", "prompt"):
-            self._poll(kind)
+        self.poll()
         self._patch()
         self._expire()
+
+    def poll(self) -> None:
+        """Ask for work under way, and for nothing else."""
+        for kind in ("tune", "prompt"):
+            self._poll(kind)
 
     def _expire(self) -> None:
         """Tunes whose 30 days are over: is Astria rid of them, or were they extended?"""

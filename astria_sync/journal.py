@@ -21,7 +21,17 @@ from astria_sync.trouble import explained, is_passing
 
 _JSON: Final = frozenset({"settings", "params", "patch", "patched", "variant", "request", "files", "answer"})
 _BOOL: Final = frozenset(
-    {"current", "changed", "is_image_folder", "approved", "complete", "lost", "sought", "past_limit"}
+    {
+        "current",
+        "changed",
+        "is_image_folder",
+        "approved",
+        "complete",
+        "lost",
+        "sought",
+        "past_limit",
+        "pulled",
+    }
 )
 _Row = TypeVar("_Row", Source, Tune, Prompt, Image)
 _STATES: Final[Mapping[type, type]] = {Tune: TuneState, Prompt: PromptState}

@@ -194,6 +194,7 @@ class Loop:
             self._engine.adopting.next_due(),
             self._engine.deleting.next_due(),
             self._engine.telling.next_due(),
+            self._engine.pulling.wakes(),
             deadline,
             # As of the last plan: what has become due since then was seen by nobody yet.
             self._engine.ctx.journal.next_deadline(self._engine.planned_at),
@@ -228,7 +229,7 @@ class Loop:
         untold = "current = 1 AND patch != '{}' AND state IN ('training', 'ready')"
         if gates.AUTH not in closed and self._engine.ctx.journal.tunes(untold):
             return False
-        if gates.AUTH not in closed and self._engine.auditing.urgent:
+        if gates.AUTH not in closed and (self._engine.auditing.urgent or self._engine.pulling.restless):
             return False
         # Of a root that is not there nothing is sent, nor of one with an output that cannot be read.
         sending = self._engine.ctx.walked - self._engine.adopting.resting()
@@ -241,9 +242,10 @@ class Loop:
         the day's limit holds them back.
         """
         here = f"SELECT id FROM sources WHERE root IN ({','.join('?' * len(sending))})"
+        ordered = " AND pulled = 0" if table == "prompts" else ""  # what was pulled: pulling.py
         sql = (
             f"SELECT 1 FROM {table} WHERE state NOT IN ({','.join('?' * len(rest))}) "
-            f"AND (state != 'queued' OR (needs_mc IS NULL AND source_id IN ({here}))) LIMIT 1"
+            f"AND (state != 'queued' OR (needs_mc IS NULL AND source_id IN ({here}))){ordered} LIMIT 1"
         )
         return self._engine.ctx.journal.value(sql, [*rest, *sending]) is not None
 

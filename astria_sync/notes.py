@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from astria_sync.context import Context
+from astria_sync.core.account import is_account
 from astria_sync.core.lifecycle import TuneState
 from astria_sync.core.model import Prompt, Source
 from astria_sync.core.plain import visible_lines
@@ -74,6 +75,8 @@ class Notes:
 
     def update(self, source: Source) -> None:
         """Write, rewrite or remove one source's error file."""
+        if is_account(source.root):
+            return  # there is no file
         text = "" if source.missing_since is not None else self._text(source)
         digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest() if text else ""
         if digest == source.note and source.id not in self._doubtful:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import astria_sync
+from astria_sync.core.account import FOLDER, fingerprint
 from astria_sync.core.expiry import tunes_of
 from astria_sync.core.model import Image, Prompt
 from astria_sync.each import wish_of
@@ -14,6 +15,8 @@ from astria_sync.mocks import MARK
 
 def describe(journal: Journal, prompt: Prompt, images: list[Image]) -> dict[str, Any]:
     """Everything needed to know where the pictures came from and to make them again (docs/guide.md, "Sidecars")."""
+    if prompt.pulled:
+        return _pulled(prompt, images)
     source = journal.source(prompt.source_id)
     return {
         "version": 1,
@@ -46,17 +49,53 @@ def describe(journal: Journal, prompt: Prompt, images: list[Image]) -> dict[str,
         "finished_at": _iso(prompt.pictured_at),
         "saved_at": _iso(max((image.saved_at or 0 for image in images), default=None)),
         "answer": dict(prompt.answer),
-        "images": [
-            {
-                "n": image.n,
-                "file": image.file,
-                "size": image.size,
-                "sha256": image.sha256,
-                "url": image.identity,
-            }
-            for image in images
-        ],
+        "images": _images(images),
     }
+
+
+def _pulled(prompt: Prompt, images: list[Image]) -> dict[str, Any]:
+    """The same of what no file of ours asked for: its times are Astria's own. Adoption knows it by its `source`."""
+    return {
+        "version": 1,
+        "made_by": f"astria-sync {astria_sync.__version__}",
+        "id": prompt.remote_id,
+        "page": prompt.url,
+        "pulled": True,
+        "rehearsal": False,
+        "duplicate_of": None,
+        "source": {
+            "root": prompt.output,
+            "path": FOLDER,
+            "sha256": "",
+            "text": "",
+            "variant": {},
+            "run": 1,
+            "fingerprint": fingerprint(prompt.remote_id or 0),
+        },
+        "text": prompt.text,
+        "tune_id": prompt.target,
+        "model": prompt.model or None,
+        "workspace_id": prompt.workspace or None,
+        "seed": prompt.seed,
+        "parameters": {**prompt.params},
+        "files": [],
+        "tunes": [],
+        "cost_mc": prompt.cost_mc,
+        "cost_usd": prompt.cost_mc / 100_000,
+        "sent_at": None,
+        "accepted_at": prompt.answer.get("created_at"),
+        "finished_at": prompt.answer.get("trained_at"),
+        "saved_at": _iso(max((image.saved_at or 0 for image in images), default=None)),
+        "answer": dict(prompt.answer),
+        "images": _images(images),
+    }
+
+
+def _images(images: list[Image]) -> list[dict[str, Any]]:
+    return [
+        {"n": one.n, "file": one.file, "size": one.size, "sha256": one.sha256, "url": one.identity}
+        for one in images
+    ]
 
 
 def _tunes(journal: Journal, prompt: Prompt, root: str) -> list[dict[str, Any]]:

@@ -47,7 +47,8 @@ class Reconciling:
         base_url = self.ctx.settings.astria.base_url
         if self.ctx.journal.get("base_url") != base_url:
             for row in self.ctx.journal.rows(
-                "SELECT key FROM meta WHERE key GLOB 'mark:*' OR key GLOB 'known:*' OR key GLOB 'former:*'"
+                "SELECT key FROM meta WHERE key GLOB 'mark:*' OR key GLOB 'known:*' OR key GLOB 'former:*' "
+                "OR key GLOB 'looked:*'"
             ):
                 self.ctx.journal.put(row["key"], None)
             self.ctx.journal.put("base_url", base_url)
@@ -158,7 +159,8 @@ class Reconciling:
                 journal.change(f"{piece.kind}s", row.id, looks=row.looks + clean, next_at=self.ctx.now + wait)
 
     def _bound(self, kind: str) -> set[int]:
-        sql = f"SELECT remote_id FROM {kind}s WHERE remote_id IS NOT NULL"
+        ordered = " AND pulled = 0" if kind == "prompt" else ""
+        sql = f"SELECT remote_id FROM {kind}s WHERE remote_id IS NOT NULL{ordered}"
         return {row[0] for row in self.ctx.journal.rows(sql)}
 
     # Adopting what was ordered before this state was

@@ -10,6 +10,7 @@ from astria_sync.core.lifecycle import UNSENT_PROMPTS, Event, PromptState
 from astria_sync.core.model import Prompt
 from astria_sync.each import of_folder, wish_of
 from astria_sync.matching import Match
+from astria_sync.pulled import release
 from astria_sync.sidecars import Sidecar
 
 log = logging.getLogger("astria_sync")
@@ -28,7 +29,7 @@ class Recorded:
     def take(self, match: Match, found: Sidecar, there: int) -> None:
         """Make the claimed row done, or add one; not if either has got on by itself meanwhile. `there`: pictures on disk."""
         journal, wall = self.ctx.journal, self.ctx.wall
-        owner = journal.value("SELECT id FROM prompts WHERE remote_id = ?", [found.id])
+        owner = journal.value("SELECT id FROM prompts WHERE remote_id = ? AND pulled = 0", [found.id])
         if owner not in {None, match.row}:
             return
         row = self._added(match, found) if match.row is None else self._asked(match.row, found)
@@ -39,6 +40,7 @@ class Recorded:
             values |= _order(found, latest=wall)
             values |= {} if row.spare_of else {"run": self._run(row, found.source.run)}
         if row.state in _OPEN | {PromptState.DELETED}:
+            release(self.ctx, found.id, row)
             row = journal.move_prompt(row, Event.BOUND, wall, remote_id=found.id)
         if row.state is PromptState.GENERATING:
             row = journal.move_prompt(row, Event.PICTURED, wall)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from astria_sync.clock import AHEAD
+from astria_sync.core.account import place_of
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.prices import USD
 from astria_sync.costs import held_back, spent, spent_by_folder
@@ -43,10 +44,10 @@ _COMMON: Final = (
     "o.next_at, o.url, o.cost_mc, o.spare_of, o.delete_at"
 )
 _TUNES: Final = f"""
-    SELECT 'tune' AS kind, {_COMMON}, o.changed, ({FAILED_TUNE}) AS failed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
+    SELECT 'tune' AS kind, {_COMMON}, 0 AS pulled, o.changed, ({FAILED_TUNE}) AS failed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
     FROM tunes o JOIN sources s ON s.id = o.source_id"""
 _PROMPTS: Final = f"""
-    SELECT 'prompt' AS kind, {_COMMON}, 0 AS changed, ({FAILED_PROMPT}) AS failed, ({STALE_PROMPT}) AS stale, o.variant,
+    SELECT 'prompt' AS kind, {_COMMON}, o.pulled, o.folder, o.output, o.stem, 0 AS changed, ({FAILED_PROMPT}) AS failed, ({STALE_PROMPT}) AS stale, o.variant,
         (SELECT count(*) FROM images WHERE prompt_id = o.id AND state = 'saved') AS saved,
         (SELECT count(*) FROM images WHERE prompt_id = o.id) AS wanted
     FROM prompts o JOIN sources s ON s.id = o.source_id"""
@@ -102,7 +103,7 @@ def _limit(connection: sqlite3.Connection, paths: Sequence[str]) -> str:
         return "1"
 
     def within(root: str, path: str) -> bool:
-        place = root if path == "." else os.path.join(root, path)
+        place = place_of(root) if path == "." else os.path.join(place_of(root), path)
         return any(one in {place, "/"} or place.startswith(one + "/") for one in paths)
 
     connection.create_function("within", 2, within, deterministic=True)
@@ -112,7 +113,7 @@ def _limit(connection: sqlite3.Connection, paths: Sequence[str]) -> str:
 def saved_pictures(state: Path, since: float = 0.0) -> list[dict[str, Any]]:
     """Every picture saved since then: which file it came from, where it lies, its size, oldest first."""
     sql = """
-        SELECT s.root, s.path, p.id AS prompt, p.remote_id AS id, p.output, p.folder, i.n, i.file, i.size, p.cost_mc
+        SELECT s.root, s.path, p.id AS prompt, p.remote_id AS id, p.output, p.folder, i.n, i.file, i.size, p.cost_mc, p.pulled
         FROM images i JOIN prompts p ON p.id = i.prompt_id JOIN sources s ON s.id = p.source_id
         WHERE i.state = 'saved' AND i.saved_at >= ? ORDER BY i.saved_at, i.id"""
     with reading(state) as connection:
@@ -129,7 +130,7 @@ def roots_known(state: Path) -> set[str]:
     with reading(state) as connection:
         if connection is None or not _has_tables(connection):
             return set()
-        return {row["root"] for row in connection.execute("SELECT DISTINCT root FROM sources")}
+        return {place_of(row["root"]) for row in connection.execute("SELECT DISTINCT root FROM sources")}
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
@@ -162,8 +163,9 @@ def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) ->
     """What is unfinished, failed, or finished with something to be said; or everything."""
     telling = "o.state NOT IN ('ready', 'done') OR s.problem != '' OR o.reason != ''"
     for select, stale, also in ((_TUNES, STALE_TUNE, " OR o.changed = 1"), (_PROMPTS, STALE_PROMPT, "")):
+        every = "1" if select is _TUNES else "NOT (o.pulled = 1 AND o.state IN ('done', 'failed'))"
         wanted = (
-            "1"
+            every
             if everything
             else f"({telling}{also}) AND NOT ({stale}) OR (o.delete_at > 0 AND o.state != 'deleted')"
         )
@@ -201,6 +203,12 @@ def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
         item |= {"variant": json.loads(order["variant"]), "images_saved": order["saved"]}
     if order["spare_of"] is not None:
         item["duplicate"] = True
+    if order["pulled"]:
+        item |= {
+            "path": f"{order['folder']}/{order['stem']}-{order['id']}",
+            "root": order["output"],
+            "pulled": True,
+        }
     return item
 
 

@@ -112,9 +112,9 @@ class Room:
         return ""
 
     def _under_way(self) -> int:
-        """Pictures that are paid for and not here yet."""
+        """Pictures that are paid for and not here yet. What is pulled goes only where there is room beside these."""
         sql = "SELECT coalesce(sum(num_images), 0) FROM prompts WHERE state IN ('submitting', 'unsure', 'generating')"
-        wanted = self.ctx.journal.value("SELECT count(*) FROM images WHERE state = 'wanted'")
+        wanted = self.ctx.journal.value("SELECT count(*) FROM images WHERE state = 'wanted' AND pulled = 0")
         return int(self.ctx.journal.value(sql) + wanted)
 
     def _weight(self) -> int:

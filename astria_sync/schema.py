@@ -255,6 +255,25 @@ def m005_records_to_read(db: Database) -> None:
     db.execute("CREATE INDEX prompts_unread ON prompts (unread, id) WHERE unread > 0")
 
 
+_PULLED = """
+ALTER TABLE prompts ADD COLUMN pulled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE images ADD COLUMN pulled INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX prompts_pulled ON prompts (state) WHERE pulled = 1;
+CREATE INDEX images_fair ON images (pulled, deadline) WHERE state = 'wanted' AND attempt = 0;
+CREATE TABLE account_tunes (                -- what pulled generations were made with; a title is '' if Astria does not show it
+    remote_id INTEGER PRIMARY KEY, title TEXT NOT NULL, expires_at REAL,
+    folder TEXT NOT NULL DEFAULT '', folded TEXT NOT NULL DEFAULT ''   -- where their pictures lie, whatever the title is later
+);
+CREATE UNIQUE INDEX account_tunes_folder ON account_tunes (folded) WHERE folded != '';
+"""
+
+
+@migrations()
+def m007_pulled(db: Database) -> None:
+    """`pulled`: made elsewhere (web page, other clients), and fetched by `pull`; no file of ours asked for it."""
+    _apply(db, _PULLED)
+
+
 @migrations()
 def m008_local_packs(db: Database) -> None:
     """Orders of local packs are found by the image folder that they are for."""

@@ -48,6 +48,8 @@ def command_without_daemon(settings: Settings, name: str, arguments: Mapping[str
 class Service:
     """One daemon, from the settings to the end of its loop."""
 
+    command = "run"  # what holds the lock, for whoever meets it
+
     def __init__(self, settings: Settings, *, environ: Mapping[str, str], home: Path) -> None:
         """Nothing is started yet."""
         self.settings = settings
@@ -94,13 +96,13 @@ class Service:
 
     def _build(self, stack: ExitStack, *, patient: bool) -> Engine:
         settings, clock = self.settings, self._clock
-        keeper = stack.enter_context(sole_owner(settings.state, clock, "run", patient=patient))
+        keeper = stack.enter_context(sole_owner(settings.state, clock, self.command, patient=patient))
         root_locks = RootLocks(
             [watch.path for watch in settings.watch],
             state=settings.state,
             environ=self._environ,
             home=self._home,
-            command="run",
+            command=self.command,
         )
         root_locks.acquire()
         stack.callback(root_locks.release)
@@ -131,12 +133,15 @@ class Service:
             remove_file=disk.remove,
             refreshes=True,
         )
-        engine = self._engine = Engine(ctx, pool, on_tick=self._on_tick)
+        engine = self._engine = self._engine_of(ctx, pool)
         engine.inbox = self._inbox
         engine.telling.progress = tasks.progress
         self._keeper = keeper
         self._edges(stack, engine)
         return engine
+
+    def _engine_of(self, ctx: Context, pool: Pools) -> Engine:
+        return Engine(ctx, pool, on_tick=self._on_tick)
 
     def _edges(self, stack: ExitStack, engine: Engine) -> None:
         """Watcher, schedule and control socket: all they do is post messages."""

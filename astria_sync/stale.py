@@ -6,13 +6,17 @@ Conditions in SQL over an order `o` and its source `s`, for whoever counts what 
 from typing import Final
 
 # Astria lost it before its pictures were here: that is a failure like any.
-FAILED_PROMPT: Final = "(o.state = 'failed' OR (o.state = 'deleted' AND o.done_at IS NULL))"
+# What was made elsewhere has not failed here, and is not made anew.
+FAILED_PROMPT: Final = (
+    "(o.pulled = 0 AND (o.state = 'failed' OR (o.state = 'deleted' AND o.done_at IS NULL)))"
+)
 FAILED_TUNE: Final = "o.state = 'failed'"
 
 _MADE_ANEW: Final = "EXISTS (SELECT 1 FROM prompts n WHERE n.source_id = o.source_id AND n.fingerprint = o.fingerprint AND n.run > o.run)"
 STALE_PROMPT: Final = (
     f"(s.missing_since IS NOT NULL AND o.state IN ('failed', 'deleted')) OR (o.current = 0 AND {FAILED_PROMPT}) "
-    f"OR ((o.state = 'deleted' OR (o.state = 'failed' AND o.remote_id IS NOT NULL)) AND {_MADE_ANEW})"
+    f"OR ((o.state = 'deleted' OR (o.state = 'failed' AND o.remote_id IS NOT NULL)) AND {_MADE_ANEW} AND o.pulled = 0) "
+    "OR (o.pulled = 1 AND o.state IN ('done', 'failed'))"  # it is counted as pictures, or as nothing
 )
 STALE_TUNE: Final = (
     "o.current = 0 OR (s.missing_since IS NOT NULL AND o.state IN ('failed', 'expired', 'deleted'))"

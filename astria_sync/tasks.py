@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import backup, media, modelnames, promptfile, scan, sidecars, tunefile
+from astria_sync import backup, media, modelnames, promptfile, pulltasks, scan, sidecars, tunefile
 from astria_sync.api import Api
 from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import work
+from astria_sync.core.account import FindRecords, Pulled, PullPage, ReadRecords
 from astria_sync.core.model import Look
 from astria_sync.core.pace import PAGE, next_cursor
 from astria_sync.core.plain import visible_json
@@ -76,6 +77,9 @@ class Tasks:
             work.Survey: self._survey,
             work.Probe: self._probe,
             work.AskModels: self._ask_models,
+            PullPage: self._pull_page,
+            FindRecords: sidecars.find,
+            ReadRecords: sidecars.read,
             work.Download: downloader.fetch,
             work.WriteSidecar: self._write_sidecar,
             work.Tidy: self._tidy,
@@ -153,6 +157,12 @@ class Tasks:
             rows=sorted(filter(None, rows), key=lambda row: -row.id),
             unread=None if broken == len(rows) else min((row.id for row in rows[:broken]), default=math.inf),
         )
+
+    def _pull_page(self, piece: PullPage) -> Pulled:
+        read = self._page(piece.kind, piece.workspace, piece.before_id)
+        if not isinstance(read, _Page):
+            return Pulled(failure=read)
+        return pulltasks.page(self._api, piece, read.rows, read.unread)
 
     def _poll(self, piece: work.Poll) -> work.Pages:
         wanted = sorted(piece.ids, reverse=True)

@@ -18,9 +18,12 @@ _WANTED: Final = "state = 'wanted' AND next_at <= ?"
 
 @dataclass(kw_only=True)
 class Turns:
-    """Half of the places go by deadline; the other half to first attempts, then to what has waited longest."""
+    """Half of the places go by deadline; the other half to first attempts, of what was ordered here before what was pulled, then
+    to what has waited longest.
+    """
 
     ctx: Context
+    ordered_only: bool = False  # what was pulled waits until it is known which of it goes first
     _half_of: dict[int, str] = field(default_factory=dict, init=False)  # of the pictures that were handed out
     _latest: str = field(default=_FAIR, init=False)
 
@@ -51,13 +54,14 @@ class Turns:
         return self._images("images_wanted", "1", "deadline", busy, count)
 
     def _by_turns(self, busy: Sequence[int], count: int) -> list[Image]:
-        first = self._images("images_wanted", "attempt = 0", "deadline", busy, count)
+        first = self._images("images_fair", "attempt = 0", "pulled, deadline", busy, count)
         if len(first) < count:
             first += self._images("images_next", "attempt > 0", "next_at", busy, count - len(first))
         return first
 
     def _images(self, index: str, which: str, order: str, busy: Sequence[int], count: int) -> list[Image]:
         marks = ",".join("?" * len(busy))
+        which = f"{which} AND pulled = 0" if self.ordered_only else which
         ids = self.ctx.journal.rows(
             f"SELECT id FROM images INDEXED BY {index} "
             f"WHERE {_WANTED} AND {which} AND id NOT IN ({marks}) ORDER BY {order} LIMIT ?",

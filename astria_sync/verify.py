@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from astria_sync.core.account import place_of
 from astria_sync.reading import reading
 
 OK: Final = "ok"
@@ -46,7 +47,7 @@ def verify(state: Path) -> Iterator[Finding]:
             state=found,
             why=why,
             prompt=row["path"],
-            root=row["root"],
+            root=place_of(row["root"]),
             prompt_id=row["remote_id"],
         )
 

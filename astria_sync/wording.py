@@ -121,6 +121,8 @@ def _expired(_: Any, around: Circumstances) -> tuple[str, str]:
 
 def _deleted(order: Any, around: Circumstances) -> tuple[str, str]:
     del around
+    if order["pulled"]:
+        return "Astria does not have it any more", ""
     again = "retrain FOLDER" if order["kind"] == "tune" else "rerun PATH"
     return "Astria does not have it any more", f"it is made anew on: astria-sync {again}"
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from astria_sync.core import work
 from astria_sync.core.model import Outcome
 from astria_sync.core.work import Lane
 
@@ -100,3 +101,15 @@ class Pools:
         """Let all threads end after what they are doing; wait for that if asked."""
         for pool in (self._astria, *self._disks.values()):
             pool.close(wait=wait)
+
+
+def result_of(outcome: Outcome) -> Any:
+    """What the work gave; a piece that ended unexpectedly counts as one whose fate is unknown."""
+    if outcome.failure is None:
+        return outcome.result
+    why = f"{type(outcome.failure).__name__}: {outcome.failure}"
+    log.error("unexpected: %s", why)
+    if isinstance(outcome.work, work.Download):
+        return work.NotSaved(why=why, local=True)
+    unknown = work.unknown(why)
+    return work.Pages(failure=unknown) if isinstance(outcome.work, work.Poll | work.Survey) else unknown

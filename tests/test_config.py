@@ -205,7 +205,6 @@ def test_models_are_named_in_the_file_and_in_the_environment(home):
             '[limits]\nspend_per_day_usd = "5"',
             "spend_per_day_usd must be a number from 0 to",
         ),
-        ("[pull]\nenabled = true", "enabled = true is not available in this version yet"),
         ("[notify]\ndesktop = true", "desktop = true is not available in this version yet"),
         ('[notify]\ncommand = "x"', 'command = "x" is not available in this version yet'),
         ('[[watch]]\npath = "a"\non_delete = "drop"', "on_delete must be one of"),

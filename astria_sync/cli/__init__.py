@@ -21,6 +21,7 @@ COMMANDS: Final = {
         "run": ("run", "Watch the folders and fetch the pictures, until stopped (or --once)."),
         "status": ("status", "What waits, runs, failed and why; counts; money spent."),
         "plan": ("plan", "What would be sent, to where, and about what it costs. Sends nothing."),
+        "pull": ("pull", "Fetch what was made elsewhere too: web page, other clients, packs."),
         "verify": ("verify", "Re-read and compare every picture; fetch again what is missing (--repair)."),
     },
     "Asking for more": {
@@ -47,7 +48,6 @@ COMMANDS: Final = {
     },
 }
 LATER: Final = {
-    "pull": "fetch generations made elsewhere too",
     "service": "the systemd user service",
     "log": "everything that happened to one file or folder",
 }

@@ -39,8 +39,8 @@ class _Sink(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
-def set_up(*, verbose: bool) -> None:
-    """Let the daemon's events, and the warnings of what it stands on, go to stderr."""
+def set_up(*, verbose: bool, quiet: bool = False) -> None:
+    """Let the daemon's events, and the warnings of what it stands on, go to stderr; `quiet`: only what is wrong."""
     handler = _Sink(sys.stderr)
     handler.setFormatter(_Lines(terminal=colour(sys.stderr)))
     root = logging.getLogger()
@@ -48,5 +48,7 @@ def set_up(*, verbose: bool) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    logging.getLogger("astria_sync").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("astria_sync").setLevel(
+        logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+    )
     logging.captureWarnings(capture=True)

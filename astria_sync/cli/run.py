@@ -64,7 +64,9 @@ def summary(state: Path, *, since: float, over: bool = True) -> Iterator[str]:
     found = report.snapshot(state, now=time.time(), daemon=stopped)
     pictures = report.saved_pictures(state, since)
     yield ""
-    yield from _made(pictures)
+    yield from _made([one for one in pictures if not one["pulled"]])
+    if pulled := [one for one in pictures if one["pulled"]]:
+        yield f"Pulled: {count(len(pulled), 'picture')} ({size(sum(one['size'] for one in pulled))})"
     failed = [item for item in found["items"] if item["state"] in _FAILED]
     yield from _left("Failed:", failed)
     yield from _left(

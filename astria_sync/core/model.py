@@ -143,6 +143,7 @@ class Prompt:
     unread: int = (
         0  # 1: to be looked for among the records beside the pictures, 2: once its folder is read; 0: done
     )
+    pulled: bool = False  # made elsewhere: no file of ours asked for it (pulling.py)
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None
 
@@ -172,6 +173,7 @@ class Image:
     deadline: float
     saved_at: float | None
     kept: int  # bytes of a part that are durable
+    pulled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -269,6 +271,7 @@ class Outcome:
 
 def described(message: Any) -> str:
     """A message in a few words, for whoever reads of a defect."""
+    """What a message is, for a sentence about it."""
     if isinstance(message, Outcome):
         return f"What came of {type(message.work).__name__}"
     return f"The command {message.name}" if isinstance(message, Command) else f"A {type(message).__name__}"

@@ -41,6 +41,7 @@ class RemoteTune:
     pictures: int | None
     user_error: str
     branch: str | None = None
+    auto_extend: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +119,7 @@ def read_tune(body: Mapping[str, Any]) -> RemoteTune | None:
         pictures=len(images) if isinstance(images, list) else None,
         user_error=_words(body.get("user_error"))[:MAX_WORDS],
         branch=_words(body["branch"]) if "branch" in body else None,
+        auto_extend=bool(body.get("auto_extend")),
     )
 
 
@@ -200,3 +202,11 @@ def identity(url: str) -> str:
     except ValueError:  # no address at all; whoever fetches it will say so
         return url
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+
+def read_models(body: Any) -> dict[int, str]:
+    """Tune id → name, of what `GET /cli/models` tells."""
+    table = body.get("models") if isinstance(body, dict) else None
+    found = table.items() if isinstance(table, dict) else ()
+    ids = {name: as_id(one.get("tune_id")) for name, one in found if isinstance(one, dict)}
+    return {tune_id: str(name) for name, tune_id in ids.items() if tune_id is not None}
