@@ -1,7 +1,7 @@
 """The tables, as numbered migrations: committed with their own record, never edited once released.
 
 `sources` are what lies on disk (image folders and prompt files), `tunes` and `prompts` what was ordered for them,
-`images` the pictures that came of it, `waits` which prompt needs which folder, `events` what happened, `given_up` and
+`packs` the runs of Astria's packs on folders, `images` the pictures that came of it, `waits` which prompt needs which folder, `events` what happened, `given_up` and
 `rereads` what may yet turn up at Astria, `meta` the rest.
 Times are seconds since the epoch, wall clock; `next_at` is on the engine's clock (see clock.py), which starts from it.
 """
@@ -10,6 +10,8 @@ from typing import Final
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
+
+from astria_sync.packtables import PACKS
 
 migrations: Final = Migrations("astria_sync")
 
@@ -253,6 +255,12 @@ def m005_records_to_read(db: Database) -> None:
     """Whether a prompt is still to be looked for among the records beside the pictures (adopting.py)."""
     db.execute("ALTER TABLE prompts ADD COLUMN unread INTEGER NOT NULL DEFAULT 0")
     db.execute("CREATE INDEX prompts_unread ON prompts (unread, id) WHERE unread > 0")
+
+
+@migrations()
+def m006_packs(db: Database) -> None:
+    """Runs of packs. `pack_run`: the tune or prompt was made by that run; `template`: of this prompt of the pack."""
+    _apply(db, PACKS)
 
 
 @migrations()

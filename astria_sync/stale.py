@@ -18,6 +18,8 @@ STALE_TUNE: Final = (
     "o.current = 0 OR (s.missing_since IS NOT NULL AND o.state IN ('failed', 'expired', 'deleted'))"
 )
 
+STALE_PACK: Final = "(o.current = 0 OR s.missing_since IS NOT NULL) AND o.state IN ('settling', 'waiting', 'held', 'queued', 'failed')"
+
 _JOINED: Final = (
     "SELECT o.id FROM {table} o JOIN sources s ON s.id = o.source_id WHERE {failed} AND NOT ({stale})"
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ class Tuning:
     ctx: Context
     files: TuneFiles
     intake: Intake
+    on_pack: Callable[[Source], None]  # the folder was taken up: does it want a pack run?
 
     def take_folder(self, source: Source, sight: FolderSight) -> None:
         """A folder stands still: read its tune.toml, then its pictures unless they are the ones read before."""
@@ -124,6 +125,7 @@ class Tuning:
         if not is_image_folder:
             if tune and tune.armed_at is None and tune.state in UNSENT_TUNES | {TuneState.FAILED}:
                 journal.drop("tunes", tune.id)
+            self.on_pack(source)
             return
         if tune is None:
             tune = self._new(source)
@@ -136,6 +138,7 @@ class Tuning:
             self._order(source, tune)
         else:
             self.compare(source, tune)
+        self.on_pack(source)
 
     def _new(self, source: Source) -> Tune:
         wall = self.ctx.wall
@@ -149,6 +152,7 @@ class Tuning:
         values = self.request(source)
         refused = tune.state is TuneState.FAILED and tune.armed_at is not None
         same = tune.params == values["params"] and tune.content == source.content
+        same = same and (not refused or self._same_pack(source, tune))
         if refused and same:
             return
         if tune.remote_id is not None:  # Astria could not make it: it stays on record, with what it cost
@@ -164,6 +168,12 @@ class Tuning:
             give_up(self.ctx.journal, tune, self.ctx.wall)
         values |= {"reason": "", "error": "", "needs_mc": None}
         self.ctx.journal.move_tune(tune, Event.SETTLED, self.ctx.wall, **fresh, **values)
+
+    def _same_pack(self, source: Source, tune: Tune) -> bool:
+        """Whether it was refused together with the pack, if any, that tune.toml names now."""
+        row = self.ctx.journal.rows("SELECT name, slug FROM packs WHERE id = ?", [tune.pack_run])
+        wanted = source.settings.get("pack")
+        return (wanted in tuple(row[0])) if row else wanted is None
 
     def request(self, source: Source) -> dict[str, Any]:
         """The columns of an order for this folder as it is now; `base_tune_id` is a sentence if it cannot be told."""
@@ -216,6 +226,14 @@ class Tuning:
             different = {key: value for key, value in wanted_now.items() if tune.patched.get(key) != value}
             if different != tune.patch:
                 self.ctx.journal.change("tunes", tune.id, patch=different)
+
+    def use(self, tune: Tune) -> None:
+        """`id` in tune.toml: an existing tune is only looked at."""
+        if self.ctx.free(work.Lane.REQUESTS):
+            piece = work.FetchOne(
+                kind="tune", row_id=tune.id, workspace=tune.workspace, remote_id=tune.params["id"]
+            )
+            self.ctx.start(("fetch", "tune", tune.id), piece)
 
     def _again(self, source: Source, tune: Tune) -> None:
         """A new order for the folder, which later prompts use; the old tune stays at Astria and in the journal."""

@@ -89,6 +89,7 @@ class Tune:
     made_at: float | None = None  # by Astria's clock
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None
+    pack_run: int | None = None  # the row of the pack that went out with its pictures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +146,8 @@ class Prompt:
     )
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None
+    pack_run: int | None = None  # the run of a pack that made it; its source is then an image folder
+    template: int | None = None  # which of the pack's prompts it is of
 
 
 def kind_of(row: Tune | Prompt) -> str:
