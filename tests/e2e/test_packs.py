@@ -683,7 +683,7 @@ def test_a_folder_that_is_deleted_takes_its_pack_along(studio):
     studio.prompt("stays.prompt", "words")
     studio.run_once()
     shutil.rmtree(folder)
-    studio.run_once()
-    deleted = studio.sim.ledger.requests("DELETE", host="api")
-    assert len(deleted) == 3
+    with studio.daemon() as daemon:
+        daemon.until(lambda: studio.tune("jane").state == "deleted")
+    assert len(studio.sim.ledger.requests("DELETE", host="api")) == 3
     assert studio.made() == (1, 3)
