@@ -61,9 +61,7 @@ class Engine:
             on_folders=self._came_or_went,
         )
         self.adopting = Adopting(ctx=ctx, intake=self.intake)
-        self.tuning = Tuning(
-            ctx=ctx, files=files, intake=self.intake, on_pack=lambda one: self.packs.want(one)
-        )
+        self.tuning = Tuning(ctx=ctx, files=files, intake=self.intake)
         subjects = Subjects(ctx=ctx)
         self.judge = Judge(ctx=ctx, files=files, subjects=subjects)
         self.prompting = Prompting(ctx=ctx, intake=self.intake, subjects=subjects, judge=self.judge)
@@ -89,7 +87,6 @@ class Engine:
             room=room,
             spending=self.spending,
         )
-        self.packs = self.sending.packs
         self.deleting = Deleting(ctx=ctx, doors=self.doors)
         self.telling = Telling(ctx=ctx)
         self.notes = Notes(ctx=ctx)
@@ -106,7 +103,7 @@ class Engine:
             work.PatchTune: lambda one: self.following.patched(one.work, self._result(one)),
             work.Delete: lambda one: self.deleting.deleted(one.work, self._result(one)),
             work.FetchOne: lambda one: self.following.fetched(one.work, self._result(one)),
-            **self.packs.takers(self._result),
+            **self.sending.packs.takers(self._result),
             work.Probe: lambda one: self.doors.probed(self._result(one)),
             work.Download: lambda one: self.fetching.downloaded(one.work, self._result(one)),
             work.FindSidecars: lambda one: self.adopting.found(one.work, one.result, one.failure),
@@ -246,7 +243,7 @@ class Engine:
         self.adopting.plan()
         self.auditing.settle()
         self.fetching.plan()
-        self.packs.plan()
+        self.sending.packs.plan()
         if not self.ctx.stopping:
             self.doors.plan()
             self.following.plan()

@@ -84,10 +84,6 @@ class PackSending:
             work.Survey: lambda one: self.tracking.surveyed(one.work, result(one)),
         }
 
-    def want(self, source: Source) -> None:
-        """A folder was taken up: does it want a pack run?"""
-        self.packing.want(source)
-
     def plan(self) -> None:
         """What happened to the tunes that packs went out with; then what is due."""
         self._follow_tunes()

@@ -59,6 +59,7 @@ class Sending:
         self.packs = PackSending(
             ctx=self.ctx, reconciling=self.reconciling, adopting=self.adopting, spending=self.spending
         )
+        self.tuning.on_pack = self.packs.packing.want
 
     # Sending
 

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from astria_sync import backup, media, promptfile, scan, sidecars, tunefile
 from astria_sync.api import Api
@@ -19,13 +18,13 @@ from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import packwork, work
 from astria_sync.core.model import Look
 from astria_sync.core.pace import PAGE, next_cursor
-from astria_sync.core.packwire import read_slugs
 from astria_sync.core.plain import visible_json
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read
 from astria_sync.core.wire import RemotePrompt, RemoteTune, read_prompt, read_tune
 from astria_sync.disk import Disk, leads_out
 from astria_sync.download import Downloader
 from astria_sync.errors import FileProblem
+from astria_sync.packtasks import find_pack, pack_path, run_pack
 from astria_sync.progress import Progress
 
 _LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
@@ -71,8 +70,8 @@ class Tasks:
             work.ReadFolder: self._read_folder,
             work.CreateTune: self._create_tune,
             work.CreatePrompt: self._create_prompt,
-            packwork.RunPack: self._run_pack,
-            packwork.FindPack: self._find_pack,
+            packwork.RunPack: lambda piece: run_pack(api, piece),
+            packwork.FindPack: lambda piece: find_pack(api, piece),
             work.PatchTune: self._patch_tune,
             work.Delete: self._delete,
             work.FetchOne: self._fetch_one,
@@ -109,17 +108,9 @@ class Tasks:
             work.Upload(field="tune[images][]", path=str(folder / name), name=name, roots=(piece.root,))
             for name in (*found.pictures, *found.captions)
         ]
-        path = f"{_pack_path(piece.pack)}/tunes" if piece.pack else "/tunes"
+        path = f"{pack_path(piece.pack)}/tunes" if piece.pack else "/tunes"
         with self.progress.of(f"tune:{piece.row_id}", uploads) as count:
             return self._api.send("POST", path, piece.fields, uploads, workspace=piece.workspace, count=count)
-
-    def _run_pack(self, piece: packwork.RunPack) -> Answer | NoAnswer:
-        return self._api.send(
-            "POST", f"{_pack_path(piece.pack)}/tunes", piece.fields, workspace=piece.workspace
-        )
-
-    def _find_pack(self, piece: packwork.FindPack) -> packwork.PackFound:
-        return find_pack(self._api, piece)
 
     def _create_prompt(self, piece: work.CreatePrompt) -> Answer | NoAnswer:
         path = f"/tunes/{piece.target}/prompts"
@@ -229,21 +220,6 @@ class Tasks:
 def _times(page: list[Any]) -> list[float]:
     """When what a page shows was made, by Astria's clock: one of them may be a slip, all of them are not."""
     return [one.created_at for one in page if one.created_at is not None]
-
-
-def find_pack(api: Api, piece: packwork.FindPack) -> packwork.PackFound:
-    """Ask what a pack is; if there is none of that name, which there are."""
-    found = api.get(_pack_path(piece.pack), workspace=piece.workspace)
-    others: list[str] = []
-    if judge_read(found) is Verdict.GONE:
-        for path in ("/packs", "/gallery/packs"):
-            listed = api.get(path, workspace=piece.workspace, limit=PAGE)
-            others += read_slugs(listed.body) if isinstance(listed, Answer) else ()
-    return packwork.PackFound(result=found, others=tuple(others))
-
-
-def _pack_path(pack: str) -> str:
-    return f"/p/{quote(pack, safe='')}"
 
 
 def walk(root: scan.Root, piece: work.Walk, clock: Clock) -> tuple[Look, ...]:

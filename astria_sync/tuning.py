@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from astria_sync import mocks
@@ -35,7 +35,7 @@ class Tuning:
     ctx: Context
     files: TuneFiles
     intake: Intake
-    on_pack: Callable[[Source], None]  # the folder was taken up: does it want a pack run?
+    on_pack: Callable[[Source], None] = field(init=False)  # the folder was taken up: does it want a pack run?
 
     def take_folder(self, source: Source, sight: FolderSight) -> None:
         """A folder stands still: read its tune.toml, then its pictures unless they are the ones read before."""

@@ -69,8 +69,8 @@ def _asking(invocation: Invocation, settings: "Settings") -> Iterator["Ask"]:
 
         def ask(piece: Any) -> Any:
             from astria_sync.api import Api
+            from astria_sync.packtasks import find_pack
             from astria_sync.secrets import find_token
-            from astria_sync.tasks import find_pack
 
             token = find_token(settings.astria, environ=invocation.environ, home=invocation.home)
             api = Api(

@@ -9,10 +9,10 @@ import pytest
 from astria_sync import report
 from astria_sync.api import Api
 from astria_sync.core import packwork, work
+from astria_sync.packtasks import find_pack
 from astria_sync.rehearsal import rehearse
 from astria_sync.secrets import Token
 from astria_sync.simulator import Fault
-from astria_sync.tasks import find_pack
 from tests.studio_harness import Crash, Hands
 
 PACK = "corporate-headshots"
