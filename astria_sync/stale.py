@@ -25,3 +25,4 @@ _JOINED: Final = (
 )
 FAILED_PROMPTS: Final = _JOINED.format(table="prompts", failed=FAILED_PROMPT, stale=STALE_PROMPT)
 FAILED_TUNES: Final = _JOINED.format(table="tunes", failed=FAILED_TUNE, stale=STALE_TUNE)
+FAILED_PACKS: Final = _JOINED.format(table="packs", failed="o.state = 'failed'", stale=STALE_PACK)

@@ -8,10 +8,12 @@ import pytest
 
 from astria_sync import report
 from astria_sync.api import Api
+from astria_sync.cli.status import lines
 from astria_sync.core import packwork, work
 from astria_sync.packtasks import find_pack
 from astria_sync.rehearsal import rehearse
 from astria_sync.secrets import Token
+from astria_sync.service import Service
 from astria_sync.simulator import Fault
 from tests.studio_harness import Crash, Hands
 
@@ -165,6 +167,20 @@ def test_prompts_of_the_folder_and_of_the_pack_side_by_side(studio):
     assert studio.check_pictures() == 9
 
 
+def test_status_shows_run_and_prompts(either):
+    """People read the folder and the pack: while it is held, and what failed of it."""
+    either.tables["limits"] = {"hold_above": 1}
+    either.run_once()
+    found = report.snapshot(either.state, now=0, daemon={"running": False, "pid": None, "since": None})
+    assert f"jane/ [pack {PACK}]" in "\n".join(lines(found, everything=False))
+    either.command("approve")
+    either.run_once()
+    assert [(item["state"], item["prompts"]) for item in items(either)] == [("done", 2)]
+    assert [item["pack"] for item in items(either, "prompt")] == [PACK, PACK]
+    found = report.snapshot(either.state, now=0, daemon={"running": False, "pid": None, "since": None})
+    assert found["items"] == []
+
+
 # One run, ever
 
 
@@ -263,6 +279,9 @@ def test_a_class_that_the_tune_has_not(studio):
     studio.run_once()
     assert sent(studio) == ["/tunes"]  # somebody's, elsewhere
     assert f"for man, woman, and tune {tune['id']} is of the class cat" in studio.error("joe")
+    with studio.daemon() as daemon:
+        assert daemon.run(5)
+        assert Service._exit_code(daemon.engine, once=True) == 1
 
 
 def test_what_astria_refuses_is_final_and_told_in_its_words(either):
