@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from astria_sync import sidecars
-from astria_sync.before import Before
+from astria_sync.before import OLD_UNSENT, Before
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import PromptState
@@ -32,10 +32,6 @@ _DECIDED: Final = (  # those whose folder is read, gone, or none of ours
     "LEFT JOIN sources f ON f.root = s.root AND f.kind = 'folder' AND f.path = "
     "coalesce(nullif(rtrim(rtrim(s.path, replace(s.path, '/', '')), '/'), ''), '.') "
     "WHERE p.unread > 0 AND p.unread = ? AND (f.id IS NULL OR f.stamp != '' OR f.missing_since IS NOT NULL)"
-)
-_OLD_TUNE: Final = (
-    "SELECT 1 FROM tunes JOIN sources ON sources.id = source_id WHERE state IN ('settling', 'queued') "
-    "AND armed_at IS NULL AND adoptable > 0 AND missing_since IS NULL AND root = ? LIMIT 1"
 )
 _REST: Final = (
     "{problem}; what was paid for before may be recorded there, so nothing is sent for {roots}; "
@@ -107,6 +103,14 @@ class Adopting:
 
     def _closed(self, output: _Output, root: str) -> bool:
         return not output.been and self._has_old(root)
+
+    def settled(self, root: str) -> bool:
+        """Whether everything that records tell of this root is taken up."""
+        for output in self._outputs.values():
+            if root in output.roots:
+                open_ones = output.found is not None or output.matches or output.reading
+                return output.been and not open_ones
+        return False
 
     def resting(self) -> set[str]:
         """Roots of which nothing is sent at present since their output cannot be read."""
@@ -188,7 +192,7 @@ class Adopting:
         mine = f"{WAITING} AND s.root = ? AND p.state != ? LIMIT 1"
         if journal.value(mine, [UNREAD, root, PromptState.FAILED]) is not None:
             return True
-        return tunes and journal.value(_OLD_TUNE, [root]) is not None
+        return tunes and journal.value(OLD_UNSENT, [root]) is not None
 
     def _find(self, output: _Output) -> None:
         if not self.ctx.free(work.Lane.DISK):
@@ -219,6 +223,7 @@ class Adopting:
         output.been, output.place, output.failures, output.again_at = True, result.place, 0, 0.0
         self._tell(output, "")
         self.before.learn(result.tunes, output.roots)
+        self.before.learn_packs(result.packs, output.roots)
         output.found = Matching(
             ctx=self.ctx,
             before=self.before,

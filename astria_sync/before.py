@@ -10,7 +10,8 @@ from typing import Final
 
 from astria_sync.context import Context
 from astria_sync.core.model import OLDER_THAN_RUN, OLDER_THAN_STATE, Source
-from astria_sync.core.records import FormerTune
+from astria_sync.core.packrow import Pack
+from astria_sync.core.records import FormerPack, FormerTune
 
 _UNSENT: Final = "state IN ('settling', 'waiting', 'held', 'queued', 'unsure') AND remote_id IS NULL"
 _UNREAD: Final = f"{_UNSENT} OR (state = 'failed' AND remote_id IS NULL)"
@@ -18,7 +19,15 @@ _UNSOUGHT: Final = (
     "SELECT 1 FROM prompts JOIN sources ON sources.id = source_id WHERE adoptable > 0 AND missing_since IS NULL "
     "AND armed_at IS NULL AND sought = 0 AND state IN ('settling', 'waiting', 'held', 'queued') UNION ALL "
     "SELECT 1 FROM tunes JOIN sources ON sources.id = source_id WHERE adoptable > 0 AND missing_since IS NULL "
-    "AND armed_at IS NULL AND state IN ('settling', 'queued') LIMIT 1"
+    "AND armed_at IS NULL AND state IN ('settling', 'queued') UNION ALL "
+    "SELECT 1 FROM packs JOIN sources ON sources.id = source_id WHERE adoptable > 0 AND missing_since IS NULL AND current = 1 "
+    "AND armed_at IS NULL AND sought = 0 AND state IN ('settling', 'waiting', 'held', 'queued') LIMIT 1"
+)
+OLD_UNSENT: Final = (  # tunes and packs of a root
+    "SELECT 1 FROM tunes JOIN sources ON sources.id = source_id WHERE state IN ('settling', 'queued') "
+    "AND armed_at IS NULL AND adoptable > 0 AND missing_since IS NULL AND root = ?1 UNION ALL "
+    "SELECT 1 FROM packs JOIN sources ON sources.id = source_id WHERE state IN ('settling', 'waiting', 'held', 'queued') "
+    "AND current = 1 AND armed_at IS NULL AND adoptable > 0 AND missing_since IS NULL AND root = ?1 LIMIT 1"
 )
 
 
@@ -39,7 +48,9 @@ class Before:
                 if journal.get(key) is None:
                     journal.put(key, journal.mark(kind, workspace))
                 self._marks[kind, workspace] = journal.get(key)
-        for table, unsent in (("prompts", _UNSENT), ("tunes", "state IN ('settling', 'queued')")):
+        unmade = "state IN ('settling', 'queued')"
+        packs = "state IN ('settling', 'waiting', 'held', 'queued') AND current = 1"
+        for table, unsent in (("prompts", _UNSENT), ("tunes", unmade), ("packs", packs)):
             old = f"adoptable = 0 AND id IN (SELECT source_id FROM {table} WHERE {unsent})"
             for row in journal.rows(f"SELECT id FROM sources WHERE {old}"):
                 journal.change("sources", row["id"], adoptable=OLDER_THAN_RUN)
@@ -91,6 +102,31 @@ class Before:
                 return FormerTune(id=remote_id, root=source.root, folder=place, content=content)
         return None
 
+    # Packs
+
+    def learn_packs(self, packs: Iterable[FormerPack], roots: Sequence[str]) -> None:
+        """Records tell which packs were run on image folders, and on which tunes."""
+        found: dict[str, set[str]] = {}
+        for pack in packs:
+            keys = {_at(pack.folder, pack.pack_id), *(_on(tune, pack.pack_id) for tune in pack.tunes)}
+            for root in [pack.root] if pack.root in self.ctx.watches else roots:
+                found.setdefault(root, set(self.ctx.journal.get(f"former-packs:{root}", []))).update(keys)
+        for root, keys in found.items():
+            self.ctx.journal.put(f"former-packs:{root}", sorted(keys))
+
+    def was_run(self, source: Source, run: Pack, tune: int | None) -> bool:
+        """Whether records tell that this pack was run on this old folder, or on the tune that it has."""
+        known = self.ctx.journal.get(f"former-packs:{source.root}", [])
+        return bool({_at(source.path, run.pack_id), _on(tune, run.pack_id)} & set(known))
+
     def _is_there(self, root: str, folder: str) -> bool:
         found = self.ctx.journal.source_at(root, folder, "folder")
         return found is not None and found.missing_since is None
+
+
+def _at(folder: str, pack: int | None) -> str:
+    return f"{pack} at {folder}"
+
+
+def _on(tune: int | None, pack: int | None) -> str:
+    return f"{pack} on {tune}"

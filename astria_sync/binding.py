@@ -6,7 +6,7 @@ from typing import Any
 
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
-from astria_sync.core.model import Prompt, Tune, kind_of
+from astria_sync.core.model import Prompt, Source, Tune, kind_of
 from astria_sync.core.pace import next_delay, typical
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 from astria_sync.fetching import Fetching
@@ -17,6 +17,11 @@ from astria_sync.pulled import release
 from astria_sync.tuning import Tuning
 
 log = logging.getLogger("astria_sync")
+
+
+def packed(source: Source, tune: Tune) -> bool:
+    """Whether a pack has a say in what kind of tune it is."""
+    return tune.pack_run is not None or source.settings.get("pack") is not None
 
 
 @dataclass(kw_only=True)
@@ -55,6 +60,7 @@ class Binding:
         journal = self.ctx.journal
         source = journal.source(tune.source_id)
         own = "id" in tune.params
+        other = own or packed(source, tune)  # Astria says of what kind it is
         if not own:  # what tune.toml names may be anybody's, and in no list of ours
             journal.raise_mark("tune", tune.workspace, remote.id)
         told = {} if own else (tune.patched or dict(self.tuning.patch_of(source)))
@@ -68,8 +74,8 @@ class Binding:
             armed_at=tune.armed_at or self.ctx.wall,
             title=remote.title if own else tune.title,
             class_noun=remote.name or "" if own else tune.class_noun,
-            model_type=remote.model_type or "" if own else tune.model_type,
-            base_tune_id=remote.base_tune_id or tune.base_tune_id if own else tune.base_tune_id,
+            model_type=remote.model_type or "" if other else tune.model_type,
+            base_tune_id=remote.base_tune_id or tune.base_tune_id if other else tune.base_tune_id,
             patched=told,
             next_at=self.ctx.now + self.ctx.settings.timing.poll_seconds,
         )

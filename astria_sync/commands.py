@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from astria_sync import pulljob
-from astria_sync.approving import let_go
+from astria_sync.approving import let_go, nothing_failed, retry_packs
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Source, Tune
 from astria_sync.errors import UsageError
@@ -95,14 +95,15 @@ class Commands:
 
     def _retry(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """What failed goes again, with the files as they are now."""
-        count = sum(self._retry_source(source) for source in self._sources(arguments.get("paths", ())))
+        sources = self._sources(arguments.get("paths", ()))
+        count = sum(self._retry_source(source) for source in sources)
         resting = self.journal.get("gate:balance") is not None
         self.journal.put("gate:balance", None)
         self.journal.put("balance_at_402", None)
         for key in [row["key"] for row in self.journal.rows("SELECT key FROM meta WHERE key GLOB 'mock:*'")]:
             self.journal.put(key, None)
         if not count and not resting:
-            return {"count": 0, "message": "Nothing there has failed."}
+            return {"count": 0, "message": nothing_failed(self.journal, sources)}
         message = f"{things(count)} will be tried again." if count else "What rests for the balance goes on."
         return {"count": count, "message": message}
 
@@ -112,6 +113,7 @@ class Commands:
         count = sum(self._retry_prompt(prompt, source) for prompt in orders)
         if source.missing_since is not None:  # there is nothing to make a tune of
             return count
+        count += retry_packs(self.journal, source, self.wall)
         for tune in self.journal.tunes("source_id = ? AND state = 'failed' AND current = 1", [source.id]):
             count += 1
             if tune.remote_id is not None:
@@ -134,8 +136,10 @@ class Commands:
             for image in late:
                 self.journal.change("images", image.id, next_at=0, attempt=0)
             return bool(late)
-        if source.missing_since is not None or prompt.spare_of is not None:
-            return False
+        if source.missing_since is not None or prompt.spare_of is not None or prompt.pack_run is not None:
+            return (
+                False  # a pack is run once; who wants one of its prompts again writes it into a .prompt file
+            )
         if prompt.state is PromptState.DELETED or prompt.remote_id is not None:
             # Astria could not make it, or lost it before its pictures were here: it stays on record, and is asked for anew.
             lost = self.journal.prompts(f"id = ? AND id IN ({FAILED_PROMPTS} AND o.id = ?)", [prompt.id] * 2)

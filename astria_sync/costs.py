@@ -2,13 +2,18 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from math import ceil
 from typing import Any, Final
 
 from astria_sync.clock import day_of, month_of
 from astria_sync.core.prices import USD, dollars
 from astria_sync.wording import things
 
+_COMING: Final = (
+    "SELECT {what} AS what, state, expected, (SELECT count(*) FROM prompts WHERE pack_run = packs.id) AS known "
+    "FROM packs WHERE state IN ('submitting', 'unsure', 'generating') AND attempt > 0"
+)
 TABLES: Final = ("tunes", "prompts")
 # An order without an attempt of ours was found in the account: it cost then, not today. A clock that was wrong for a while
 # may have left orders of a day to come.
@@ -19,7 +24,16 @@ _OWN: Final = {"tunes": "json_extract(o.params, '$.id') IS NULL", "prompts": "o.
 HELD_BACK: Final = {
     "prompts": "needs_mc IS NOT NULL AND +state = 'held'",
     "tunes": "needs_mc IS NOT NULL AND +state = 'queued'",
+    "packs": "needs_mc IS NOT NULL AND +state = 'held' AND current = 1",
 }
+
+
+def coming(rows: Callable[[str], Iterable[Any]], what: str) -> Iterator[tuple[int | None, int]]:
+    """For each run of a pack that is under way a column of it, and of that the share of the prompts that no row shows yet."""
+    for row in rows(_COMING.format(what=what)):
+        missing = max(0, row["expected"] - row["known"]) if row["state"] == "generating" else row["expected"]
+        value = row["what"]
+        yield value, ceil((value or 0) * missing / max(1, row["expected"]))
 
 
 def spent(connection: sqlite3.Connection, within: str, now: float) -> dict[str, float]:
@@ -80,6 +94,4 @@ def held_back(connection: sqlite3.Connection, within: str, now: float) -> Iterat
 
 def _is_known(connection: sqlite3.Connection) -> bool:
     """Not yet in a state that an earlier version has left."""
-    return (
-        connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'prompts_needs'").fetchone() is not None
-    )
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'packs_state'").fetchone() is not None

@@ -105,8 +105,7 @@ class Engine:
             work.PatchTune: lambda one: self.following.patched(one.work, result_of(one)),
             work.Delete: lambda one: self.deleting.deleted(one.work, result_of(one)),
             work.FetchOne: lambda one: self.following.fetched(one.work, result_of(one)),
-            work.Poll: lambda one: self.reconciling.polled(one.work, result_of(one)),
-            work.Survey: lambda one: self.reconciling.surveyed_now(one.work, result_of(one)),
+            **self.sending.packs.takers(result_of),
             work.Probe: lambda one: self.doors.probed(result_of(one)),
             work.AskModels: lambda one: self.upkeep.models.asked(one.result, one.failure),
             work.Download: lambda one: self.fetching.downloaded(one.work, result_of(one)),
@@ -249,6 +248,7 @@ class Engine:
         self.auditing.settle()
         self.pulling.plan()
         self.fetching.plan()
+        self.sending.packs.plan()
         if not self.ctx.stopping:
             self.doors.plan()
             self.following.plan()

@@ -14,6 +14,7 @@ from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Tune, kind_of
+from astria_sync.core.packrow import Pack
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
 from astria_sync.core.wire import RemoteTune, form, read_prompt, read_tune
 from astria_sync.doors import Doors
@@ -197,7 +198,7 @@ class Following:
         self.ctx.journal.change(f"{kind_of(row)}s", row.id, next_at=max(row.next_at, later))
         self.doors.close_for(verdict, result)
 
-    def is_refusal(self, row: Tune | Prompt, verdict: Verdict, answer: Answer) -> bool:
+    def is_refusal(self, row: Tune | Prompt | Pack, verdict: Verdict, answer: Answer) -> bool:
         """Whether it is this one thing that Astria refuses. A 403 may speak of the token or of the object; the second for the
         same row, after Astria has accepted the token in between, speaks of the object.
         """

@@ -6,53 +6,20 @@ out before it is committed. WAL with synchronous=FULL: with NORMAL a commit is n
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any
 
 from sqlite_utils import Database
 
-from astria_sync.core.lifecycle import Event, PromptState, TuneState, advance_prompt, advance_tune
+from astria_sync.core.lifecycle import Event, advance_pack, advance_prompt, advance_tune
 from astria_sync.core.model import Image, Prompt, Source, Tune
+from astria_sync.core.packrow import Pack
 from astria_sync.errors import StateUnusable
+from astria_sync.rows import Row, read, write
 from astria_sync.statefile import Place, open_database
 from astria_sync.trouble import explained, is_passing
-
-_JSON: Final = frozenset({"settings", "params", "patch", "patched", "variant", "request", "files", "answer"})
-_BOOL: Final = frozenset(
-    {
-        "current",
-        "changed",
-        "is_image_folder",
-        "approved",
-        "complete",
-        "lost",
-        "sought",
-        "past_limit",
-        "pulled",
-    }
-)
-_Row = TypeVar("_Row", Source, Tune, Prompt, Image)
-_STATES: Final[Mapping[type, type]] = {Tune: TuneState, Prompt: PromptState}
-
-
-def _read(kind: type[_Row], row: Mapping[str, Any]) -> _Row:
-    values = dict(row)
-    for key in values.keys() & _JSON:
-        values[key] = json.loads(values[key])
-    for key in values.keys() & _BOOL:
-        values[key] = bool(values[key])
-    if state := _STATES.get(kind):
-        values["state"] = state(values["state"])
-    return kind(**values)
-
-
-def _write(changes: Mapping[str, Any]) -> dict[str, Any]:
-    values = dict(changes)
-    for key in values.keys() & _JSON:
-        values[key] = json.dumps(values[key], ensure_ascii=False, sort_keys=True)
-    return values
 
 
 class Journal:
@@ -117,12 +84,12 @@ class Journal:
 
     # Reading
 
-    def _all(self, kind: type[_Row], where: str, values: Sequence[Any] = ()) -> list[_Row]:
+    def _all(self, kind: type[Row], where: str, values: Sequence[Any] = ()) -> list[Row]:
         table = f"{kind.__name__.lower()}s"
         rows = self._conn.execute(f"SELECT * FROM {table} WHERE {where}", values)
-        return [_read(kind, row) for row in rows]
+        return [read(kind, row) for row in rows]
 
-    def _one(self, kind: type[_Row], where: str, values: Sequence[Any]) -> _Row | None:
+    def _one(self, kind: type[Row], where: str, values: Sequence[Any]) -> Row | None:
         return next(iter(self._all(kind, where + " LIMIT 1", values)), None)
 
     def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
@@ -146,6 +113,10 @@ class Journal:
         """Orders for pictures."""
         return self._all(Prompt, where, values)
 
+    def packs(self, where: str = "1", values: Sequence[Any] = ()) -> list[Pack]:
+        """Runs of packs."""
+        return self._all(Pack, where, values)
+
     def images(self, where: str = "1", values: Sequence[Any] = ()) -> list[Image]:
         """Pictures, by prompt and number."""
         return self._all(Image, where + " ORDER BY prompt_id, n", values)
@@ -166,6 +137,10 @@ class Journal:
         """One prompt; KeyError if there is none."""
         return self._need(self._one(Prompt, "id = ?", [row_id]), row_id)
 
+    def pack(self, row_id: int) -> Pack:
+        """The run of one pack; KeyError if there is none."""
+        return self._need(self._one(Pack, "id = ?", [row_id]), row_id)
+
     def image(self, row_id: int) -> Image:
         """One picture; KeyError if there is none."""
         return self._need(self._one(Image, "id = ?", [row_id]), row_id)
@@ -175,7 +150,7 @@ class Journal:
         return self._one(Tune, "source_id = ? AND current = 1 ORDER BY id DESC", [source_id])
 
     @staticmethod
-    def _need(row: _Row | None, row_id: int) -> _Row:
+    def _need(row: Row | None, row_id: int) -> Row:
         if row is None:
             raise KeyError(row_id)
         return row
@@ -184,12 +159,12 @@ class Journal:
 
     def add(self, table: str, **values: Any) -> int:
         """A new row; its id."""
-        self._db.table(table).insert(_write(values))
+        self._db.table(table).insert(write(values))
         return int(self.value("SELECT last_insert_rowid()"))
 
     def change(self, table: str, row_id: int, **values: Any) -> None:
         """Set columns of a row without a change of state."""
-        written = _write(values)
+        written = write(values)
         columns = ", ".join(f"{name} = ?" for name in written)
         self._conn.execute(f"UPDATE {table} SET {columns} WHERE id = ?", [*written.values(), row_id])
 
@@ -199,17 +174,30 @@ class Journal:
 
     def move_tune(self, tune: Tune, event: Event, at: float, **values: Any) -> Tune:
         """Let `event` happen to a tune: the table's next state, the columns given, and a line in its history."""
-        state = advance_tune(tune.state, event)
-        self.change("tunes", tune.id, state=state, updated_at=at, **values)
-        self.record(at, "tune", tune.id, tune.source_id, event, values.get("reason", ""))
+        self._move("tune", tune, advance_tune(tune.state, event), event, at, values)
         return self.tune(tune.id)
 
     def move_prompt(self, prompt: Prompt, event: Event, at: float, **values: Any) -> Prompt:
         """Let `event` happen to a prompt: the table's next state, the columns given, and a line in its history."""
-        state = advance_prompt(prompt.state, event)
-        self.change("prompts", prompt.id, state=state, updated_at=at, **values)
-        self.record(at, "prompt", prompt.id, prompt.source_id, event, values.get("reason", ""))
+        self._move("prompt", prompt, advance_prompt(prompt.state, event), event, at, values)
         return self.prompt(prompt.id)
+
+    def move_pack(self, pack: Pack, event: Event, at: float, **values: Any) -> Pack:
+        """Let `event` happen to the run of a pack, likewise."""
+        self._move("pack", pack, advance_pack(pack.state, event), event, at, values)
+        return self.pack(pack.id)
+
+    def _move(
+        self,
+        kind: str,
+        row: Tune | Prompt | Pack,
+        state: str,
+        event: Event,
+        at: float,
+        values: dict[str, Any],
+    ) -> None:
+        self.change(f"{kind}s", row.id, state=state, updated_at=at, **values)
+        self.record(at, kind, row.id, row.source_id, event, values.get("reason", ""))
 
     def record(
         self, at: float, kind: str, item_id: int | None, source_id: int | None, event: str, detail: str = ""
@@ -250,6 +238,7 @@ class Journal:
         states = {
             "tunes": ("queued", "unsure", "training"),
             "prompts": ("queued", "unsure", "generating", "downloading"),
+            "packs": ("settling", "queued", "unsure", "generating"),
             "images": ("wanted",),
         }
         questions = [(table, f"state = '{state}'") for table, several in states.items() for state in several]

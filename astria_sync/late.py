@@ -9,6 +9,7 @@ from typing import Final
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import Prompt, Tune, kind_of
+from astria_sync.core.packrow import Pack
 from astria_sync.core.reconcile import Row, key_of
 from astria_sync.journal import Journal
 
@@ -20,7 +21,7 @@ _URGENT: Final = 10  # fruitless readings, reconcile_after_seconds apart, that `
 _KEPT: Final = 40 * 86400.0  # seconds; Astria deletes what it made after 30 days
 
 
-def expect(ctx: Context, row: Row) -> None:
+def expect(ctx: Context, row: Row | Pack) -> None:
     """An unsure request is about to be sent again, or dropped: a server may still carry it out, or show it later."""
     step = ctx.settings.timing.reconcile_after_seconds
     for times in _AGAIN_AFTER:
@@ -33,21 +34,21 @@ def latest(ctx: Context) -> float:
     return ctx.now + (_AGAIN_AFTER[-1] + _SLOT) * ctx.settings.timing.reconcile_after_seconds
 
 
-def expect_now(ctx: Context, row: Row) -> None:
+def expect_now(ctx: Context, row: Row | Pack) -> None:
     """A request that was sent more than once has its object: the lists are read down to its watermark once more."""
-    if row.lost and row.attempt > 1 and row.spare_of is None:
+    spare = not isinstance(row, Pack) and row.spare_of is not None
+    if row.lost and row.attempt > 1 and not spare:
         _reread(ctx.journal, row, ctx.now, urgent=_URGENT)
 
 
-def _reread(journal: Journal, row: Row, at: float, *, urgent: int) -> None:
+def _reread(journal: Journal, row: Row | Pack, at: float, *, urgent: int) -> None:
     down_to = row.watermark or 0
+    kind = "prompt" if isinstance(row, Pack) else kind_of(row)  # what shows of a pack are its prompts
     same = "SELECT id, down_to FROM rereads WHERE kind = ? AND workspace = ? AND next_at = ? AND urgent = ?"
-    for known in journal.rows(same, [kind_of(row), row.workspace, at, urgent]):
+    for known in journal.rows(same, [kind, row.workspace, at, urgent]):
         journal.change("rereads", known["id"], down_to=min(known["down_to"], down_to))
         return
-    journal.add(
-        "rereads", kind=kind_of(row), workspace=row.workspace, down_to=down_to, next_at=at, urgent=urgent
-    )
+    journal.add("rereads", kind=kind, workspace=row.workspace, down_to=down_to, next_at=at, urgent=urgent)
 
 
 def give_up(journal: Journal, row: Row, wall: float) -> None:

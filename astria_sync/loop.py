@@ -22,6 +22,14 @@ _DRAIN: Final = (
     8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
 )
 _AT_ONCE: Final = 64  # messages in a step
+_PACKS_BESIDE: Final = {
+    # A tune that waits for its pack goes with it; a pack that nobody wants any more is not sent, nor one whose tune has failed.
+    "tunes": " AND NOT (state = 'queued' AND EXISTS (SELECT 1 FROM packs k WHERE k.source_id = tunes.source_id "
+    "AND k.current = 1 AND k.state IN ('settling', 'waiting', 'held', 'queued')))",
+    "packs": " AND (state NOT IN ('settling', 'queued') OR (current = 1 AND source_id IN "
+    "(SELECT s.id FROM sources s JOIN tunes t ON t.source_id = s.id AND t.current = 1 "
+    "WHERE s.missing_since IS NULL AND t.state IN ('settling', 'queued', 'ready'))))",
+}
 _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
 
 
@@ -234,7 +242,9 @@ class Loop:
         # Of a root that is not there nothing is sent, nor of one with an output that cannot be read.
         sending = self._engine.ctx.walked - self._engine.adopting.resting()
         return not (
-            self._moves("tunes", rest, sending) or self._moves("prompts", rest, sending - self._full())
+            self._moves("tunes", rest, sending)
+            or self._moves("prompts", rest, sending - self._full())
+            or self._moves("packs", rest, sending - self._full())
         )
 
     def _moves(self, table: str, rest: set[str], sending: set[str]) -> bool:
@@ -242,10 +252,11 @@ class Loop:
         the day's limit holds them back.
         """
         here = f"SELECT id FROM sources WHERE root IN ({','.join('?' * len(sending))})"
-        ordered = " AND pulled = 0" if table == "prompts" else ""  # what was pulled: pulling.py
+        also = _PACKS_BESIDE.get(table, "")
+        also += " AND pulled = 0" if table == "prompts" else ""  # what was pulled: pulling.py
         sql = (
             f"SELECT 1 FROM {table} WHERE state NOT IN ({','.join('?' * len(rest))}) "
-            f"AND (state != 'queued' OR (needs_mc IS NULL AND source_id IN ({here}))){ordered} LIMIT 1"
+            f"AND (state != 'queued' OR (needs_mc IS NULL AND source_id IN ({here}))){also} LIMIT 1"
         )
         return self._engine.ctx.journal.value(sql, [*rest, *sending]) is not None
 

@@ -96,8 +96,9 @@ class Matching:
         """For what else belongs to files that are here: what `rerun` made, what they asked for earlier."""
         for record, (root, path) in self.shelf.left():
             for here in [root] if root in self.ctx.watches else self.roots:
-                source = self.ctx.journal.source_at(here, path, "prompt")
-                if source and source.content and record.id > self.before.above("prompt", source):
+                source = self.ctx.journal.source_at(here, path, "folder" if record.pack else "prompt")
+                known = source and (source.content or record.pack)
+                if source and known and record.id > self.before.above("prompt", source):
                     folder = self.ctx.journal.source_at(here, record.each, "folder") if record.each else None
                     if folder or not record.each:
                         yield self._match(record, source.id, None, folder.id if folder else None)

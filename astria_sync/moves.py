@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from astria_sync import promptfile
-from astria_sync.core.lifecycle import UNSENT_PROMPTS, UNSENT_TUNES, PromptState, TuneState
+from astria_sync.core.lifecycle import (
+    UNSENT_PACKS,
+    UNSENT_PROMPTS,
+    UNSENT_TUNES,
+    PackState,
+    PromptState,
+    TuneState,
+)
 from astria_sync.core.model import FileSight, FolderSight, Source
 from astria_sync.errors import FileProblem
 from astria_sync.journal import Journal
@@ -49,6 +56,13 @@ def drop_unsent(journal: Journal, source: Source) -> bool:
     for prompt in journal.prompts("(source_id = ?1 OR subject_id = ?1) AND armed_at IS NULL", [source.id]):
         if prompt.state in UNSENT_PROMPTS or prompt.state is PromptState.FAILED:
             journal.drop("prompts", prompt.id)
+            dropped = True
+    for pack in journal.packs(
+        "source_id = ? AND armed_at IS NULL AND lost = 0 AND id NOT IN (SELECT pack_run FROM prompts WHERE pack_run > 0)",
+        [source.id],
+    ):
+        if pack.state in UNSENT_PACKS or pack.state is PackState.FAILED:
+            journal.drop("packs", pack.id)
             dropped = True
     return dropped
 

@@ -22,7 +22,8 @@ log = logging.getLogger("astria_sync")
 _TRIES_AGAIN: Final = "astria-sync tries again as soon as the file changes, or on: astria-sync retry {path}"
 _FAILED: Final = (
     "SELECT source_id FROM prompts WHERE state IN ('failed', 'deleted') "
-    "UNION ALL SELECT source_id FROM tunes WHERE state = 'failed'"
+    "UNION ALL SELECT source_id FROM tunes WHERE state = 'failed' "
+    "UNION ALL SELECT source_id FROM packs WHERE state = 'failed'"
 )
 _SHOWN: Final = 20  # failed requests of one matrix that are spelled out
 
@@ -102,7 +103,9 @@ class Notes:
         self.ctx.journal.change("sources", source.id, note=digest)
 
     def _text(self, source: Source) -> str:
-        failures = self._tune(source) if source.kind == "folder" else self._prompts(source)
+        failures = [*self._tune(source), *self._packs(source)] if source.kind == "folder" else []
+        failures += self._prompts(source)  # of a folder: those of its packs
+        failures = list(dict.fromkeys(failures))
         if source.problem:
             failures = [source.problem]
         if not failures:
@@ -118,9 +121,14 @@ class Notes:
         tune = self.ctx.journal.current_tune(source.id)
         return [_told(tune.reason, tune.error)] if tune and tune.state is TuneState.FAILED else []
 
+    def _packs(self, source: Source) -> list[str]:
+        failed = "source_id = ? AND state = 'failed' AND current = 1 ORDER BY id"
+        return [_told(pack.reason, pack.error) for pack in self.ctx.journal.packs(failed, [source.id])]
+
     def _prompts(self, source: Source) -> list[str]:
         failed = f"id IN ({FAILED_PROMPTS} AND o.source_id = ?) ORDER BY id"
-        return [_told(row.reason, row.error, row) for row in self.ctx.journal.prompts(failed, [source.id])]
+        rows = self.ctx.journal.prompts(failed, [source.id])
+        return [_of_pack(row, _told(row.reason, row.error, row)) for row in rows]
 
 
 def error_file(source: Source) -> Path:
@@ -137,6 +145,11 @@ def _told(reason: str, error: str, row: Prompt | None = None) -> str:
     variant = ", ".join(f"{name}: {value}" for name, value in row.variant.items()) if row else ""
     told = reason + (f":\n{error}" if error else "")
     return f"[{variant}] {told}" if variant else told
+
+
+def _of_pack(row: Prompt, told: str) -> str:
+    """A pack's prompt has no file: its words say which it is."""
+    return told if row.pack_run is None else f"{row.stem}, prompt {row.remote_id}: {told}\n{row.text}"
 
 
 def _quoted(source: Source) -> str:

@@ -40,6 +40,7 @@ def describe(journal: Journal, prompt: Prompt, images: list[Image]) -> dict[str,
         "workspace_id": prompt.workspace or None,
         "seed": prompt.seed,
         "parameters": {**prompt.params},
+        "pack": _pack(journal, prompt),
         "files": [{"parameter": name, "path": path} for name, path in prompt.files],
         "tunes": _tunes(journal, prompt, source.root),
         "cost_mc": prompt.cost_mc,
@@ -96,6 +97,13 @@ def _images(images: list[Image]) -> list[dict[str, Any]]:
         {"n": one.n, "file": one.file, "size": one.size, "sha256": one.sha256, "url": one.identity}
         for one in images
     ]
+
+
+def _pack(journal: Journal, prompt: Prompt) -> dict[str, Any] | None:
+    """Which pack it is of, so that one that was run is not run again."""
+    for run in journal.packs("id = ? AND pack_id IS NOT NULL", [prompt.pack_run]):
+        return {"id": run.pack_id, "slug": run.called, "template": prompt.template, "order_id": run.order_id}
+    return None
 
 
 def _tunes(journal: Journal, prompt: Prompt, root: str) -> list[dict[str, Any]]:

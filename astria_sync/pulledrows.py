@@ -24,7 +24,7 @@ from astria_sync.core.records import Record
 from astria_sync.core.wire import RemotePrompt
 from astria_sync.following import Following
 from astria_sync.parameters import PARAMETERS
-from astria_sync.sidecars import Sidecar
+from astria_sync.recordfile import Sidecar
 
 _AT_ONCE: Final = 64  # records that are read whole at a time
 _SOURCE: Final = {"stamp": "-", "is_image_folder": False}  # no look ever takes it up

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from astria_sync.auditing import Auditing
 from astria_sync.before import Before
+from astria_sync.binding import packed
 from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event
@@ -47,7 +48,7 @@ class Reconciling:
         base_url = self.ctx.settings.astria.base_url
         if self.ctx.journal.get("base_url") != base_url:
             for row in self.ctx.journal.rows(
-                "SELECT key FROM meta WHERE key GLOB 'mark:*' OR key GLOB 'known:*' OR key GLOB 'former:*' "
+                "SELECT key FROM meta WHERE key GLOB 'mark:*' OR key GLOB 'known:*' OR key GLOB 'former*:*' "
                 "OR key GLOB 'looked:*'"
             ):
                 self.ctx.journal.put(row["key"], None)
@@ -75,13 +76,17 @@ class Reconciling:
                 )
                 self.ctx.start(("unsure", kind, workspace), piece)
 
-    def surveyed(self, kind: str, workspace: str) -> bool:
-        """Whether the watermark is known well enough to arm a request; if not, a list is asked for."""
+    def surveyed(self, kind: str, workspace: str, *, lately: bool = False) -> bool:
+        """Whether the watermark is known well enough to arm a request; if not, a list is asked for.
+
+        `lately`: also for prompts, which else are recognised by their seed, it must be of the last minute.
+        """
         key = (kind, workspace)
         far = self._adoptable(kind)
         adopts = far > self._searched.get(key, 0)
         listed = self._listed.get(key)
-        fresh = listed is not None and (kind == "prompt" or self.ctx.now - listed < _FRESH_SECONDS)
+        old = kind == "prompt" and not lately
+        fresh = listed is not None and (old or self.ctx.now - listed < _FRESH_SECONDS)
         if fresh and not adopts:
             return True
         if self.ctx.free(work.Lane.REQUESTS):
@@ -183,7 +188,7 @@ class Reconciling:
                 one,
                 title=tune.title,
                 class_noun=tune.class_noun,
-                model_type=tune.model_type,
+                model_type=None if packed(source, tune) else tune.model_type,
                 counts={tune.pictures, tune.pictures + tune.captions},
                 watermark=0,
                 free=is_mock(tune.params),

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from astria_sync.context import Context
 from astria_sync.core.expiry import KEPT
-from astria_sync.core.lifecycle import UNSENT_PROMPTS, Event, PromptState
+from astria_sync.core.lifecycle import UNSENT_PROMPTS, Event, PackState, PromptState
 from astria_sync.core.model import Prompt
 from astria_sync.each import of_folder, wish_of
 from astria_sync.matching import Match
 from astria_sync.pulled import release
-from astria_sync.sidecars import Sidecar
+from astria_sync.recordfile import RecordedPack, Sidecar
 
 log = logging.getLogger("astria_sync")
 
@@ -72,7 +72,12 @@ class Recorded:
         wished = source.fingerprint if match.subject is None else of_folder(source.fingerprint, match.subject)
         same = journal.prompts("source_id = ? AND fingerprint = ? ORDER BY id", [match.source, wished])
         wish: dict[str, Any] = {"current": False, "script": source.sha256, "variant": source.variant}
-        if same:  # of the same script, or `rerun` would not know them for one
+        if found.pack is not None:
+            wish |= {"current": not found.duplicate_of, "template": found.pack.template}
+            wish["pack_run"] = self._pack_run(
+                match.source, found.pack, found.workspace_id or "", match.output
+            )
+        elif same:  # of the same script, or `rerun` would not know them for one
             wish = {name: getattr(same[0], name) for name in ("current", "script", "variant", "request")}
             if main := [row for row in same if found.duplicate_of and row.remote_id == found.duplicate_of]:
                 wish |= {"current": False, "spare_of": main[0].id, "run": main[0].run}
@@ -90,6 +95,28 @@ class Recorded:
             **wish,
         )
         return journal.prompt(row_id)
+
+    def _pack_run(self, source_id: int, pack: RecordedPack, workspace: str, output: str) -> int:
+        """The run that a pack's prompt is of: it was made, whatever this state knows of it."""
+        journal, wall = self.ctx.journal, self.ctx.wall
+        for run in journal.packs(
+            "source_id = ? AND (pack_id = ? OR slug = ?)", [source_id, pack.id, pack.slug]
+        ):
+            return run.id  # if it is not sent yet, packsending.py binds it for its prompts
+        return journal.add(
+            "packs",
+            source_id=source_id,
+            name=pack.slug,
+            slug=pack.slug,
+            pack_id=pack.id,
+            order_id=pack.order_id,
+            state=PackState.SETTLING,
+            current=False,
+            workspace=workspace,
+            output=output,
+            created_at=wall,
+            updated_at=wall,
+        )
 
     def _run(self, row: Prompt, recorded: int) -> int:
         """The number of this generation of the same wish: the recorded one, unless another has it."""

@@ -4,14 +4,13 @@ What it would arm is what it would send; nothing is written, neither to the stat
 """
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from astria_sync import scan, sidecars
 from astria_sync.context import Context, roots_of
-from astria_sync.core import work
+from astria_sync.core import packwork, work
 from astria_sync.core.lifecycle import UNSENT_TUNES, Event, PromptState, TuneState
 from astria_sync.core.model import Outcome, Prompt, Source, Tune
 from astria_sync.core.naming import sidecar_name
@@ -20,29 +19,19 @@ from astria_sync.core.wire import form
 from astria_sync.engine import Engine
 from astria_sync.journal import Journal, open_journal
 from astria_sync.judging import Ready
+from astria_sync.planned import Planned, goes_with, planned_packs
 from astria_sync.settings import Settings
 from astria_sync.spending import kind_of_row
 from astria_sync.stale import FAILED_PROMPTS
 from astria_sync.statefile import adopt
 from astria_sync.tasks import read_folder, walk
 
+Ask = Callable[
+    [packwork.FindPack], packwork.PackFound
+]  # the one thing that is asked of Astria, which costs nothing
+
 _STAND_IN = 9_000_000_000  # ids of tunes that would be made, to show prompts that will use them
 _TO_COME = "<id of the new tune>"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """One request that would be sent, or would not, and why; "recorded": it was sent long ago, as a sidecar tells."""
-
-    kind: str  # "tune" or "prompt"
-    path: str
-    root: str
-    state: str  # new, waiting, held, failed, recorded
-    method_path: str
-    fields: list[tuple[str, str]]
-    uploads: list[str]
-    reason: str
-    estimate_usd: float | None  # None: not known
 
 
 class _Clock:
@@ -59,10 +48,11 @@ class _Clock:
 
 
 class _DiskOnly:
-    """A pool that looks at the disk at once, and drops whatever would go out."""
+    """A pool that looks at the disk at once, and drops whatever would go out; what a pack is may be asked."""
 
-    def __init__(self, roots: dict[str, scan.Root], clock: _Clock) -> None:
+    def __init__(self, roots: dict[str, scan.Root], clock: _Clock, ask: Ask | None) -> None:
         self._roots = roots
+        self._ask = ask
         self._clock = clock
         self.done: list[Outcome] = []
 
@@ -75,6 +65,8 @@ class _DiskOnly:
                 self.done.append(Outcome(work=piece, result=read_folder(root, piece.path)))
             except OSError as error:
                 self.done.append(Outcome(work=piece, failure=error))
+        elif isinstance(piece, packwork.FindPack) and self._ask:
+            self.done.append(Outcome(work=piece, result=self._ask(piece)))
         elif isinstance(piece, work.FindSidecars):
             self.done.append(Outcome(work=piece, result=sidecars.find(piece)))
         elif isinstance(piece, work.ReadSidecars):
@@ -84,12 +76,13 @@ class _DiskOnly:
         del wait
 
 
-def rehearse(settings: Settings, *, wall: float) -> list[Planned]:
-    """What the daemon would do now, in the order of its journal. Raises OSError or StateError as opening the state does."""
+def rehearse(settings: Settings, *, wall: float, ask: Ask | None = None) -> list[Planned]:
+    """What the daemon would do now, in the order of its journal; `ask` tells what packs hold and cost. Raises OSError or StateError as opening the state does."""
     journal = _copy(settings.state, wall)
     try:
-        engine = _look(settings, journal, wall)
-        return [*_tunes(engine), *_prompts(engine), *_recorded(engine)]
+        engine = _look(settings, journal, wall, ask)
+        packs = planned_packs(engine)
+        return [*_tunes(engine), *packs, *_prompts(engine), *_recorded(engine)]
     finally:
         journal.close()
 
@@ -106,9 +99,9 @@ def _copy(state: Path, wall: float) -> Journal:
     return Journal(adopt(memory, state))
 
 
-def _look(settings: Settings, journal: Journal, wall: float) -> Engine:
+def _look(settings: Settings, journal: Journal, wall: float, ask: Ask | None) -> Engine:
     clock = _Clock(wall)
-    pool = _DiskOnly(roots_of(settings), clock)
+    pool = _DiskOnly(roots_of(settings), clock, ask)
     ctx = Context(
         journal=journal,
         clock=clock,
@@ -151,13 +144,19 @@ def _planned_tune(engine: Engine, tune: Tune, source: Source) -> Planned:
     own = "id" in tune.params
     contents = scan.contents(roots_of(engine.ctx.settings)[source.root], source.path)
     new = tune.state is not TuneState.FAILED
-    estimate, held = _priced(engine, kind_of_row(tune), going=new and not own, approved=tune.past_limit)
+    pack = goes_with(engine, source.id) if not own else ""
+    going = new and not own and not pack
+    estimate, held = _priced(engine, kind_of_row(tune), going=going, approved=tune.past_limit)
     return Planned(
         kind="tune",
         path=source.path,
         root=source.root,
         state="held" if held else "new" if new else "failed",
-        method_path=f"GET /tunes/{tune.params['id']}" if own else "POST /tunes",
+        method_path=f"GET /tunes/{tune.params['id']}"
+        if own
+        else f"POST /p/{pack}/tunes"
+        if pack
+        else "POST /tunes",
         fields=[] if own else list(form("tune", tune.params)),
         uploads=[] if own or not new else [*contents.pictures, *contents.captions],
         reason=held

@@ -18,7 +18,7 @@ from astria_sync.core.prices import USD
 from astria_sync.costs import held_back, spent, spent_by_folder
 from astria_sync.expiring import at_risk, sentences
 from astria_sync.reading import reading
-from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, STALE_PROMPT, STALE_TUNE
+from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, STALE_PACK, STALE_PROMPT, STALE_TUNE
 from astria_sync.wording import Circumstances, closed_gates, made_besides, problems, why_and_then
 
 SCHEMA: Final = 1  # of the JSON: counts up when a key changes its meaning
@@ -43,14 +43,21 @@ _COMMON: Final = (
     "o.id AS row, s.path, s.root, s.problem, o.state, o.remote_id AS id, o.reason, o.error, o.updated_at, "
     "o.next_at, o.url, o.cost_mc, o.spare_of, o.delete_at"
 )
+_OF_PACK: Final = "(SELECT coalesce(nullif(slug, ''), name) FROM packs WHERE id = o.pack_run) AS pack"
 _TUNES: Final = f"""
     SELECT 'tune' AS kind, {_COMMON}, 0 AS pulled, o.changed, ({FAILED_TUNE}) AS failed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
     FROM tunes o JOIN sources s ON s.id = o.source_id"""
 _PROMPTS: Final = f"""
-    SELECT 'prompt' AS kind, {_COMMON}, o.pulled, o.folder, o.output, o.stem, 0 AS changed, ({FAILED_PROMPT}) AS failed, ({STALE_PROMPT}) AS stale, o.variant,
+    SELECT 'prompt' AS kind, {_COMMON}, o.pulled, o.folder, o.output, o.stem, 0 AS changed, ({FAILED_PROMPT}) AS failed, ({STALE_PROMPT}) AS stale, o.variant, {_OF_PACK},
         (SELECT count(*) FROM images WHERE prompt_id = o.id AND state = 'saved') AS saved,
         (SELECT count(*) FROM images WHERE prompt_id = o.id) AS wanted
     FROM prompts o JOIN sources s ON s.id = o.source_id"""
+_PACKS: Final = f"""
+    SELECT 'pack' AS kind, 0 AS pulled, o.id AS row, s.path, s.root, s.problem, o.state, o.order_id AS id, o.reason, o.error, o.updated_at,
+        o.next_at, '' AS url, 0 AS cost_mc, NULL AS spare_of, NULL AS delete_at, 0 AS changed, o.state = 'failed' AS failed,
+        ({STALE_PACK}) AS stale, '{{}}' AS variant, coalesce(nullif(o.slug, ''), o.name) AS pack, o.expected AS wanted,
+        (SELECT count(*) FROM prompts WHERE pack_run = o.id AND spare_of IS NULL) AS saved
+    FROM packs o JOIN sources s ON s.id = o.source_id"""
 
 
 def snapshot(
@@ -162,13 +169,15 @@ def _empty(daemon: Mapping[str, Any]) -> dict[str, Any]:
 def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) -> Iterator[sqlite3.Row]:
     """What is unfinished, failed, or finished with something to be said; or everything."""
     telling = "o.state NOT IN ('ready', 'done') OR s.problem != '' OR o.reason != ''"
-    for select, stale, also in ((_TUNES, STALE_TUNE, " OR o.changed = 1"), (_PROMPTS, STALE_PROMPT, "")):
-        every = "1" if select is _TUNES else "NOT (o.pulled = 1 AND o.state IN ('done', 'failed'))"
-        wanted = (
-            every
-            if everything
-            else f"({telling}{also}) AND NOT ({stale}) OR (o.delete_at > 0 AND o.state != 'deleted')"
-        )
+    deleting = " OR (o.delete_at > 0 AND o.state != 'deleted')"
+    ordered = "NOT (o.pulled = 1 AND o.state IN ('done', 'failed'))"
+    selects = (
+        (_TUNES, STALE_TUNE, " OR o.changed = 1", deleting, "1"),
+        (_PROMPTS, STALE_PROMPT, "", deleting, ordered),
+        (_PACKS, STALE_PACK, "", "", "1"),
+    )
+    for select, stale, also, in_any_case, every in selects:
+        wanted = every if everything else f"({telling}{also}) AND NOT ({stale}){in_any_case}"
         yield from connection.execute(f"{select} WHERE {within} AND ({wanted})")
 
 
@@ -201,6 +210,10 @@ def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
     }
     if order["kind"] == "prompt":
         item |= {"variant": json.loads(order["variant"]), "images_saved": order["saved"]}
+    if order["kind"] == "pack":
+        item |= {"prompts": order["wanted"]}
+    if order["kind"] != "tune" and order["pack"]:
+        item |= {"pack": order["pack"]}
     if order["spare_of"] is not None:
         item["duplicate"] = True
     if order["pulled"]:

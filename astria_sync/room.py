@@ -1,5 +1,6 @@
 """Never buy what cannot be saved: an output that takes no pictures lets no prompt of its roots go out."""
 
+import json
 import logging
 import os
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from astria_sync.context import Context
+from astria_sync.costs import coming
 from astria_sync.disk import Disk
 
 log = logging.getLogger("astria_sync")
@@ -37,6 +39,10 @@ class Room:
             known = self._known[output] = (self.ctx.now, self._problem(output))
             self._tell(output, known[1])
         return not known[1]
+
+    def look_again(self) -> None:
+        """What is to be sent needs more, or less, than before."""
+        self._known.clear()
 
     def roots(self) -> list[str]:
         """Roots that were looked at and whose output takes pictures; asked only when something is to be sent."""
@@ -105,17 +111,29 @@ class Room:
                 return f"{place} cannot be written; prompts for {output} rest until it can."
         except OSError as error:
             return f"{place} cannot be used ({error.strerror}); prompts for {output} rest until it can."
-        needed = _RESERVE + (_AT_MOST + self._under_way()) * self._weight()
+        needed = _RESERVE + (self._next(output) + self._under_way()) * self._weight()
         free = disk.f_bavail * disk.f_frsize
         if free < needed:
             return f"{output} has {free / 1e6:,.0f} MB free and needs {needed / 1e6:,.0f} MB; make room, prompts for it rest."
         return ""
 
+    def _next(self, output: str) -> int:
+        """Pictures that one request may make: those of the largest pack that is to be run, or of a prompt."""
+        roots = [root for root, watch in self.ctx.watches.items() if str(watch.output) == output]
+        largest = (
+            "SELECT max(num_images) FROM packs JOIN sources s ON s.id = source_id WHERE state = 'queued' AND current = 1 "
+            "AND s.root IN (SELECT value FROM json_each(?))"
+        )
+        return max(_AT_MOST, self.ctx.journal.value(largest, [json.dumps(roots)]) or 0)
+
     def _under_way(self) -> int:
-        """Pictures that are paid for and not here yet. What is pulled goes only where there is room beside these."""
+        """Pictures that are paid for and not here yet; of a pack's, those whose prompts have not shown up. What is pulled goes
+        only where there is room beside these.
+        """
         sql = "SELECT coalesce(sum(num_images), 0) FROM prompts WHERE state IN ('submitting', 'unsure', 'generating')"
         wanted = self.ctx.journal.value("SELECT count(*) FROM images WHERE state = 'wanted' AND pulled = 0")
-        return int(self.ctx.journal.value(sql) + wanted)
+        packs = sum(share for _, share in coming(self.ctx.journal.rows, "num_images"))
+        return int(self.ctx.journal.value(sql) + wanted + packs)
 
     def _weight(self) -> int:
         """Bytes that a picture may have: twice the heaviest of the last ones, or a cautious guess."""

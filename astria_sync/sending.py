@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,17 +13,20 @@ from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Source, Tune, kind_of
+from astria_sync.core.reconcile import has_our_seed
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, created_id, judge_create, message, the_object
 from astria_sync.core.wire import form, read_prompt, read_tune
 from astria_sync.doors import Doors, why
 from astria_sync.following import Following
 from astria_sync.judging import Ready
 from astria_sync.late import forget
+from astria_sync.packsending import NO_PACK, PackSending
 from astria_sync.prompting import Prompting
 from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
 from astria_sync.spending import Spending
 from astria_sync.tuning import Tuning
+from astria_sync.wording import COLLAPSED_PROMPT, COLLAPSED_TUNE
 
 log = logging.getLogger("astria_sync")
 
@@ -33,11 +36,6 @@ _NO_TWIN: Final = (
     "AND other.title = tunes.title AND other.workspace = tunes.workspace)"
 )
 SEEDS: Final = 2**32
-COLLAPSED_TUNE: Final = (
-    "Astria answered with tune {id}, which was there before (idempotency is on and the title {title!r} is taken); "
-    "write another title, or id = {id} to use that one, into tune.toml."
-)
-COLLAPSED_PROMPT: Final = "Astria answered with prompt {id}, which was there before (idempotency is on); nothing new was made; give another seed."
 
 
 @dataclass(kw_only=True)
@@ -53,7 +51,15 @@ class Sending:
     doors: Doors
     room: Room
     spending: Spending
+    packs: PackSending = field(init=False)
     paused: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        """Packs go out with tunes, or by themselves."""
+        self.packs = PackSending(
+            ctx=self.ctx, reconciling=self.reconciling, adopting=self.adopting, spending=self.spending
+        )
+        self.tuning.on_pack = self.packs.packing.want
 
     # Sending
 
@@ -62,13 +68,14 @@ class Sending:
         if self.paused or self.ctx.stopping or not self.ctx.gates.creates:
             return
         self._tunes()
+        self.packs.send()
         self._prompts()
         self.spending.tell()
 
     def _tunes(self) -> None:
         free = self.ctx.free(work.Lane.UPLOADS)
         queued, values = self._queued(
-            self.adopting.open(self.ctx.walked), f"{_NO_TWIN} AND {self.spending.fitting}"
+            self.adopting.open(self.ctx.walked), f"{_NO_TWIN}{NO_PACK} AND {self.spending.fitting}"
         )
         # More than there are places: some may have to wait for a survey or for one of the same title.
         for tune in self.ctx.journal.tunes(queued, [*values, free + 16]) if free else ():
@@ -76,7 +83,7 @@ class Sending:
             if source.missing_since is not None:
                 forget(self.ctx, tune)
             elif "id" in tune.params:
-                self._use(tune)
+                self.tuning.use(tune)
             elif self.ctx.free(work.Lane.UPLOADS) and self.reconciling.surveyed("tune", tune.workspace):
                 self._arm_tune(tune, source)
 
@@ -86,22 +93,18 @@ class Sending:
         order = f"state = 'queued' AND next_at <= ? AND {here}{also} ORDER BY next_at, id LIMIT ?"
         return order, [self.ctx.now, *roots]
 
-    def _use(self, tune: Tune) -> None:
-        """`id` in tune.toml: an existing tune is only looked at."""
-        if self.ctx.free(work.Lane.REQUESTS):
-            piece = work.FetchOne(
-                kind="tune", row_id=tune.id, workspace=tune.workspace, remote_id=tune.params["id"]
-            )
-            self.ctx.start(("fetch", "tune", tune.id), piece)
-
     def _arm_tune(self, tune: Tune, source: Source) -> None:
         journal = self.ctx.journal
         # A tune has no seed to be recognised by: two of one title are never under way at a time.
         twin = "state IN ('uploading', 'unsure') AND title = ? AND workspace = ?"
         if journal.tunes(twin, [tune.title, tune.workspace]):
             return
-        if self.reconciling.adopt_tune(tune, source) or not self.spending.lets_tune(tune):
+        if self.reconciling.adopt_tune(tune, source):
             return
+        run = self.packs.beside(tune)
+        if not (self.packs.lets(run, source) if run else self.spending.lets_tune(tune)):
+            return
+        kind = self.packs.arm(run, tune)
         tune = journal.move_tune(
             tune,
             Event.ARMED,
@@ -113,6 +116,7 @@ class Sending:
             watermark=journal.mark("tune", tune.workspace) if tune.watermark is None else tune.watermark,
             patched=dict(self.tuning.patch_of(source)),
             patch={},
+            **kind,
         )
         piece = work.CreateTune(
             row_id=tune.id,
@@ -120,7 +124,8 @@ class Sending:
             root=source.root,
             path=source.path,
             stamp=source.stamp.partition("|")[0],
-            fields=tuple(form("tune", tune.params)),
+            fields=tuple(form("tune", self.packs.values(run, tune))),
+            pack=run.name if run else "",
         )
         self.ctx.start(("create", "tune", tune.id), piece)
 
@@ -234,7 +239,7 @@ class Sending:
         kind = kind_of(row)
         body = the_object(answer.body) or {}
         known = self.following.binding.owner(kind, remote_id) is not None
-        if known or (remote_id <= (row.watermark or 0) and not _has_our_seed(row, body)):
+        if known or (remote_id <= (row.watermark or 0) and not has_our_seed(row, body)):
             text = COLLAPSED_TUNE if isinstance(row, Tune) else COLLAPSED_PROMPT
             title = row.title if isinstance(row, Tune) else ""
             self.following.binding.move(
@@ -287,14 +292,8 @@ class Sending:
     def after_crash(self) -> None:
         """What was armed when the last run ended may have gone out."""
         self.reconciling.know_server()
+        self.packs.after_crash()
         for tune in self.ctx.journal.tunes("state = ?", [TuneState.UPLOADING]):
             self.lost(tune, "astria-sync ended while it was being sent")
         for prompt in self.ctx.journal.prompts("state = ?", [PromptState.SUBMITTING]):
             self.lost(prompt, "astria-sync ended while it was being sent")
-
-
-def _has_our_seed(row: Tune | Prompt, body: Mapping[str, Any]) -> bool:
-    """Whether the answer carries a seed that we drew for this row: then it is ours, however low its id is."""
-    if isinstance(row, Tune) or row.request.get("params", {}).get("seed") is not None:
-        return False
-    return row.seed is not None and body.get("seed") == row.seed

@@ -29,7 +29,7 @@ from astria_sync.schedule import Schedule
 from astria_sync.secrets import find_token
 from astria_sync.settings import Settings
 from astria_sync.signals import handled
-from astria_sync.stale import FAILED_PROMPTS, FAILED_TUNES
+from astria_sync.stale import FAILED_PACKS, FAILED_PROMPTS, FAILED_TUNES
 from astria_sync.tasks import Tasks
 from astria_sync.watch import Watched, Watcher
 from astria_sync.workers import Pools
@@ -200,7 +200,7 @@ class Service:
         if not once:
             return 0
         journal = engine.ctx.journal
-        failed = journal.rows(FAILED_TUNES) or journal.rows(FAILED_PROMPTS)
+        failed = any(journal.rows(sql) for sql in (FAILED_TUNES, FAILED_PROMPTS, FAILED_PACKS))
         resting = engine.sending.room.lacking or engine.adopting.resting() or gates.BALANCE in closed
         return 1 if failed or resting or not Loop(engine).idle else 0
 

@@ -5,7 +5,6 @@ of the walk, never those that a record names; of the pictures only plain names b
 """
 
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -14,19 +13,16 @@ import stat
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Annotated, Any, Final
+from typing import Final
 
 import msgspec
-from msgspec import Meta
 
 from astria_sync.core.naming import FILE_NAME_BYTES, safe_component, sidecar_name
-from astria_sync.core.records import FormerTune, Record
-from astria_sync.core.retry import MAX_ID
-from astria_sync.core.wire import as_time
+from astria_sync.core.records import FormerPack, FormerTune, Record
 from astria_sync.core.work import FindSidecars, ReadSidecars, Sidecars, SidecarsRead
 from astria_sync.mocks import MARK
+from astria_sync.recordfile import Picture, Sidecar
 from astria_sync.scan import is_utf8
-from astria_sync.transient import EACH
 
 log = logging.getLogger("astria_sync")
 
@@ -39,86 +35,6 @@ _NOT_OURS: Final = frozenset(
 _WENT: Final = {errno.ENOENT, errno.ENOTDIR}
 _NO_FILE: Final = _WENT | {errno.ELOOP, errno.ENXIO}  # a link, a socket
 
-_Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-_Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
-_Count = Annotated[int, Meta(ge=0, le=MAX_ID)]
-_Line = Annotated[str, Meta(max_length=4096)]
-
-
-class _Source(msgspec.Struct, frozen=True):
-    root: _Line
-    path: _Line
-    fingerprint: _Hash
-    sha256: str = ""
-    text: str = ""
-    variant: dict[str, str] = {}
-    run: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
-
-    @property
-    def each(self) -> str:
-        """The image folder that a local pack's prompt was made for; "" for any other."""
-        return self.variant.get(EACH, "")
-
-
-class Picture(msgspec.Struct, frozen=True):
-    """One picture, as its record has it."""
-
-    n: Annotated[int, Meta(ge=1, le=1000)]
-    file: str
-    size: _Count
-    sha256: _Hash
-    url: _Line = ""
-
-
-class _File(msgspec.Struct, frozen=True):
-    parameter: _Line
-    path: _Line
-
-
-class _Tune(msgspec.Struct, frozen=True):
-    id: _Id
-    folder: _Line
-    content: str = ""
-
-
-class Sidecar(msgspec.Struct, frozen=True):
-    """A whole record, as docs/guide.md has it; what is not listed here is not needed."""
-
-    id: _Id
-    source: _Source
-    images: Annotated[list[Picture], Meta(min_length=1, max_length=1000)]
-    text: str = ""
-    tune_id: _Id | None = None
-    model: str | None = None
-    workspace_id: str | None = None
-    duplicate_of: _Id | None = None
-    seed: _Count | None = None
-    parameters: dict[str, Any] = {}
-    files: list[_File] = []
-    tunes: list[_Tune] | None = None
-    cost_mc: _Count = 0
-    page: str | None = None
-    sent_at: str | None = None
-    accepted_at: str | None = None
-    finished_at: str | None = None
-    saved_at: str | None = None
-    answer: dict[str, Any] = {}
-
-    def time(self, name: str, *, latest: float) -> float | None:
-        """One of its times in seconds; a clock that was ahead makes nothing of the future."""
-        at = as_time(getattr(self, name))
-        return None if at is None else min(at, latest)
-
-    @property
-    def script(self) -> str | None:
-        """The prompt file's text, if it is the one that the record names by its hash."""
-        data = self.source.text.encode()
-        for bom in (b"", b"\xef\xbb\xbf"):
-            if hashlib.sha256(bom + data).hexdigest() == self.source.sha256:
-                return self.source.text
-        return None
-
-
 _DECODER: Final = msgspec.json.Decoder(Sidecar)
 
 
@@ -130,6 +46,7 @@ def find(piece: FindSidecars) -> Sidecars:
     """Walk an output; every record that can be used and whose prompt is not known."""
     records: list[Record] = []
     tunes: dict[tuple[str, str], FormerTune] = {}
+    packs: dict[tuple[str, str, int], set[int]] = {}
     strange, top, place = 0, os.path.realpath(piece.output), place_of(piece.output)
     skipped = {os.path.realpath(other) for other in piece.others}
     try:
@@ -145,13 +62,20 @@ def find(piece: FindSidecars) -> Sidecars:
                 at = (found.source.root, tune.folder)
                 if at not in tunes or tunes[at].id < tune.id:
                     tunes[at] = FormerTune(id=tune.id, root=at[0], folder=at[1], content=tune.content)
+            if found.pack is not None:
+                run = packs.setdefault((found.source.root, found.source.path, found.pack.id), set())
+                run.update(tune.id for tune in found.tunes or ())
     except OSError as error:
         if error.filename == top and error.errno == errno.ENOENT:
             return Sidecars()  # nothing was ever saved there
         return Sidecars(problem=f"{error.filename or top} cannot be read ({error.strerror})")
     if strange:
         log.info("%d files in %s are named like records and are none; they are left alone.", strange, top)
-    return Sidecars(records=tuple(records), tunes=tuple(tunes.values()), place=place)
+    runs = (
+        FormerPack(pack_id=pack, root=root, folder=folder, tunes=frozenset(made_with))
+        for (root, folder, pack), made_with in packs.items()
+    )
+    return Sidecars(records=tuple(records), tunes=tuple(tunes.values()), packs=tuple(runs), place=place)
 
 
 def place_of(output: str) -> tuple[int, int] | None:
@@ -243,7 +167,7 @@ def _check(found: Sidecar, path: str) -> None:
             _is_below(place)
             for place in (found.source.path, found.source.each or ".", *(tune.folder for tune in tunes))
         )
-        and found.source.path != "."
+        and (found.source.path != "." or found.pack is not None)
         and all(map(_is_plain, names))
         and len({one.n for one in found.images}) == len(names) == len(set(names))
         and re.fullmatch(r"[\w-]{0,64}", found.workspace_id or "", re.ASCII)
@@ -281,6 +205,7 @@ def _record(found: Sidecar, folder: str, name: str) -> Record:
         folder=folder or ".",
         name=name,
         duplicate_of=found.duplicate_of,
+        pack=found.pack.slug if found.pack else "",
     )
 
 
@@ -288,7 +213,7 @@ def _subject(found: Sidecar) -> str | None:
     """What the folder of its prompt file had to show, None if that was no image folder; "" if the record does not tell."""
     if found.tunes is None:
         return ""
-    own = found.source.each or os.path.dirname(found.source.path) or "."
+    own = found.source.path if found.pack else found.source.each or os.path.dirname(found.source.path) or "."
     return max(((tune.id, tune.content) for tune in found.tunes if tune.folder == own), default=(0, None))[1]
 
 

@@ -15,6 +15,7 @@ from astria_sync.clock import day_of
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import Event
 from astria_sync.core.model import Prompt, Tune
+from astria_sync.core.packrow import Pack
 from astria_sync.core.prices import (
     ANYTHING,
     USD,
@@ -27,7 +28,7 @@ from astria_sync.core.prices import (
     room_for,
     tune_kind,
 )
-from astria_sync.costs import HELD_BACK, PAID_BETWEEN, TABLES
+from astria_sync.costs import HELD_BACK, PAID_BETWEEN, TABLES, coming
 from astria_sync.judging import Ready
 from astria_sync.mocks import MARK
 
@@ -126,6 +127,8 @@ class Spending:
         day = Day(limit=limit, paid=paid)
         for kind in self._under_way(between):
             day = day.plus(self.price(kind))
+        for price, share in coming(self.ctx.journal.rows, "price_mc"):
+            day = day.plus(None if price is None else share)
         return day
 
     def _under_way(self, between: tuple[float, float]) -> Iterator[Kind]:
@@ -190,11 +193,27 @@ class Spending:
     def ask(self, kind: Kind, *, approved: bool) -> tuple[Leave, int | None]:
         """Whether one of this kind may go, and what it will cost; one that may counts from now on."""
         price = self.price(kind) if self.limit is not None else None
+        return self.leave(price, approved=approved), price
+
+    def leave(self, price: int | None, *, approved: bool) -> Leave:
+        """Whether what costs so much may go; what may counts from now on."""
         leave = Leave.NOW if approved else self.day.leave(price)
         if leave is Leave.NOW:
             self._day = self.day.plus(price)
         self.restless |= leave is Leave.NOT_TODAY
-        return leave, price
+        return leave
+
+    def lets_pack(self, pack: Pack) -> bool:
+        """Whether a pack may be run now, for the price that Astria tells; if not, the row says why."""
+        if self.limit is None:
+            return True
+        leave = self.leave(pack.price_mc, approved=pack.past_limit)
+        if leave is Leave.NOT_TODAY:
+            needs, reason = room_for(pack.price_mc), self.reason(pack.price_mc)
+            self.ctx.journal.move_pack(pack, Event.HELD, self.ctx.wall, reason=reason, needs_mc=needs)
+        elif leave is Leave.LATER:
+            self._waits("packs", pack)
+        return leave is Leave.NOW
 
     def reason(self, price: int | None) -> str:
         """Why one that costs so much is held back."""
@@ -204,7 +223,7 @@ class Spending:
         about = f" (about {dollars(price / USD)})"
         return (_DEARER if price > limit else _HELD).format(limit=dollars(limit / USD), price=about)
 
-    def _waits(self, table: str, row: Tune | Prompt) -> None:
+    def _waits(self, table: str, row: Tune | Prompt | Pack) -> None:
         reason = _WAITS.format(limit=dollars((self.limit or 0) / USD))
         if row.reason != reason:
             self.ctx.journal.change(table, row.id, reason=reason, updated_at=self.ctx.wall)

@@ -22,8 +22,11 @@ STALE_TUNE: Final = (
     "o.current = 0 OR (s.missing_since IS NOT NULL AND o.state IN ('failed', 'expired', 'deleted'))"
 )
 
+STALE_PACK: Final = "(o.current = 0 OR s.missing_since IS NOT NULL) AND o.state IN ('settling', 'waiting', 'held', 'queued', 'failed')"
+
 _JOINED: Final = (
     "SELECT o.id FROM {table} o JOIN sources s ON s.id = o.source_id WHERE {failed} AND NOT ({stale})"
 )
 FAILED_PROMPTS: Final = _JOINED.format(table="prompts", failed=FAILED_PROMPT, stale=STALE_PROMPT)
 FAILED_TUNES: Final = _JOINED.format(table="tunes", failed=FAILED_TUNE, stale=STALE_TUNE)
+FAILED_PACKS: Final = _JOINED.format(table="packs", failed="o.state = 'failed'", stale=STALE_PACK)

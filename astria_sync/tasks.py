@@ -15,7 +15,7 @@ from typing import Any, Final
 from astria_sync import backup, media, modelnames, promptfile, pulltasks, scan, sidecars, tunefile
 from astria_sync.api import Api
 from astria_sync.clock import Clock, SystemClock
-from astria_sync.core import work
+from astria_sync.core import packwork, work
 from astria_sync.core.account import FindRecords, Pulled, PullPage, ReadRecords
 from astria_sync.core.model import Look
 from astria_sync.core.pace import PAGE, next_cursor
@@ -25,6 +25,7 @@ from astria_sync.core.wire import RemotePrompt, RemoteTune, read_prompt, read_tu
 from astria_sync.disk import Disk, leads_out
 from astria_sync.download import Downloader
 from astria_sync.errors import FileProblem
+from astria_sync.packtasks import find_pack, pack_path, run_pack
 from astria_sync.progress import Progress
 
 _LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
@@ -70,6 +71,8 @@ class Tasks:
             work.ReadFolder: self._read_folder,
             work.CreateTune: self._create_tune,
             work.CreatePrompt: self._create_prompt,
+            packwork.RunPack: lambda piece: run_pack(api, piece),
+            packwork.FindPack: lambda piece: find_pack(api, piece),
             work.PatchTune: self._patch_tune,
             work.Delete: self._delete,
             work.FetchOne: self._fetch_one,
@@ -110,10 +113,9 @@ class Tasks:
             work.Upload(field="tune[images][]", path=str(folder / name), name=name, roots=(piece.root,))
             for name in (*found.pictures, *found.captions)
         ]
+        path = f"{pack_path(piece.pack)}/tunes" if piece.pack else "/tunes"
         with self.progress.of(f"tune:{piece.row_id}", uploads) as count:
-            return self._api.send(
-                "POST", "/tunes", piece.fields, uploads, workspace=piece.workspace, count=count
-            )
+            return self._api.send("POST", path, piece.fields, uploads, workspace=piece.workspace, count=count)
 
     def _create_prompt(self, piece: work.CreatePrompt) -> Answer | NoAnswer:
         path = f"/tunes/{piece.target}/prompts"

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
@@ -39,6 +40,9 @@ KEYS: Mapping[str, Any] = {**OWN, **INHERITED, "prompt": dict[str, Any]}
 PROMPT_KEYS: Mapping[str, Any] = {"model": Either((PositiveInt, Line), "a model's name or a tune id")}
 
 
+_PACK = re.compile(r"\w[\w.~-]*")  # it becomes a part of an address
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneFile:
     """What one tune.toml says, checked, nothing filled in."""
@@ -61,7 +65,7 @@ class TuneSettings:
     face_crop: bool | None = None
     training_face_correct: bool | None = None
     image_urls: tuple[str, ...] = ()
-    pack: str | int | None = None
+    pack: str | None = None
     id: int | None = None
     prompt: Mapping[str, Any] = field(default_factory=dict)  # parameters, media under the key as written
     prompt_model: str | None = None  # `model` in [prompt]: where prompts go that name none themselves
@@ -76,7 +80,9 @@ def parse(data: bytes, *, name: str) -> TuneFile:
         values["prompt"], wrong = check_prompt(values["prompt"], where=f"{name}, [prompt]")
         problems += wrong
     if "pack" in values:
-        problems.append(f"{name}: pack is not available in this version yet; take it out.")
+        values["pack"] = str(values["pack"])
+        if not _PACK.fullmatch(values["pack"]):
+            problems.append(f"{name}: pack must be a pack's slug or id, as in its address at Astria.")
     if "id" in values and "image_urls" in values:
         problems.append(
             f"{name}: id uses a tune that is there, image_urls makes a new one; keep one of them."

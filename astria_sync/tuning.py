@@ -2,8 +2,8 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from astria_sync import mocks
@@ -37,6 +37,7 @@ class Tuning:
     ctx: Context
     files: TuneFiles
     intake: Intake
+    on_pack: Callable[[Source], None] = field(init=False)  # the folder was taken up: does it want a pack run?
 
     def take_folder(self, source: Source, sight: FolderSight) -> None:
         """A folder stands still: read its tune.toml, then its pictures unless they are the ones read before."""
@@ -126,6 +127,7 @@ class Tuning:
         if not is_image_folder:
             if tune and tune.armed_at is None and tune.state in UNSENT_TUNES | {TuneState.FAILED}:
                 journal.drop("tunes", tune.id)
+            self.on_pack(source)
             return
         if tune is None:
             tune = self._new(source)
@@ -138,6 +140,7 @@ class Tuning:
             self._order(source, tune)
         else:
             self.compare(source, tune)
+        self.on_pack(source)
 
     def _new(self, source: Source) -> Tune:
         wall = self.ctx.wall
@@ -153,6 +156,7 @@ class Tuning:
             values = self._as_it_went_out(tune, source, values)
         refused = tune.state is TuneState.FAILED and tune.armed_at is not None
         same = tune.params == values["params"] and tune.content == source.content
+        same = same and (not refused or self._same_pack(source, tune))
         if refused and same:
             return
         if tune.remote_id is not None:  # Astria could not make it: it stays on record, with what it cost
@@ -179,6 +183,12 @@ class Tuning:
             return values
         base = {"base_tune_id": tune.base_tune_id}
         return {**values, **base, "params": {**values["params"], **base}}
+
+    def _same_pack(self, source: Source, tune: Tune) -> bool:
+        """Whether it was refused together with the pack, if any, that tune.toml names now."""
+        row = self.ctx.journal.rows("SELECT name, slug FROM packs WHERE id = ?", [tune.pack_run])
+        wanted = source.settings.get("pack")
+        return (wanted in tuple(row[0])) if row else wanted is None
 
     def request(self, source: Source) -> dict[str, Any]:
         """The columns of an order for this folder as it is now; `base_tune_id` is a sentence if it cannot be told."""
@@ -237,6 +247,14 @@ class Tuning:
         named = "state = 'failed' AND armed_at IS NULL AND current = 1 AND reason LIKE ?"
         for tune in self.ctx.journal.tunes(named, [f"{_NO_BASE}%"]):
             self.intake.again(self.ctx.journal.source(tune.source_id))
+
+    def use(self, tune: Tune) -> None:
+        """`id` in tune.toml: an existing tune is only looked at."""
+        if self.ctx.free(work.Lane.REQUESTS):
+            piece = work.FetchOne(
+                kind="tune", row_id=tune.id, workspace=tune.workspace, remote_id=tune.params["id"]
+            )
+            self.ctx.start(("fetch", "tune", tune.id), piece)
 
     def _again(self, source: Source, tune: Tune) -> None:
         """A new order for the folder, which later prompts use; the old tune stays at Astria and in the journal."""

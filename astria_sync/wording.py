@@ -8,6 +8,12 @@ from typing import Any, Final
 
 _AGAIN: Final = "goes again when the file changes, or on: astria-sync retry PATH"
 
+COLLAPSED_TUNE: Final = (
+    "Astria answered with tune {id}, which was there before (idempotency is on and the title {title!r} is taken); "
+    "write another title, or id = {id} to use that one, into tune.toml."
+)
+COLLAPSED_PROMPT: Final = "Astria answered with prompt {id}, which was there before (idempotency is on); nothing new was made; give another seed."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
@@ -39,7 +45,8 @@ def why_and_then(order: Any, around: Circumstances) -> tuple[str, str]:
     if order["problem"] and order["state"] != "failed":
         problem = " ".join(str(order["problem"]).split())
         return problem, "what was made before stays; mend the file"
-    why, then = _BY_STATE[order["state"]](order, around)
+    words = _PACK_BY_STATE if order["kind"] == "pack" else _BY_STATE
+    why, then = words.get(order["state"], _BY_STATE[order["state"]])(order, around)
     return told or why, "" if "`astria-sync " in told else then
 
 
@@ -109,8 +116,10 @@ def _downloading(order: Any, around: Circumstances) -> tuple[str, str]:
     return fetched, _unless_stopped(around, "the rest is being fetched")
 
 
-def _failed(_: Any, around: Circumstances) -> tuple[str, str]:
+def _failed(order: Any, around: Circumstances) -> tuple[str, str]:
     del around
+    if order["kind"] == "prompt" and order["pack"]:
+        return "it failed", "a pack is run once; its words in a .prompt file make it anew"
     return "it failed", _AGAIN
 
 
@@ -123,6 +132,8 @@ def _deleted(order: Any, around: Circumstances) -> tuple[str, str]:
     del around
     if order["pulled"]:
         return "Astria does not have it any more", ""
+    if order["kind"] == "prompt" and order["pack"]:
+        return "Astria does not have it any more", "its words in a .prompt file make it anew"
     again = "retrain FOLDER" if order["kind"] == "tune" else "rerun PATH"
     return "Astria does not have it any more", f"it is made anew on: astria-sync {again}"
 
@@ -158,6 +169,23 @@ _BY_STATE: Final = {
     "ready": _ready,
     "done": _done,
 }
+
+
+def _pack_settling(_: Any, around: Circumstances) -> tuple[str, str]:
+    return "Astria is asked what the pack holds", _unless_stopped(around, "it is run once that is known")
+
+
+def _pack_generating(order: Any, around: Circumstances) -> tuple[str, str]:
+    shown = f"{order['saved']} of {order['wanted']} prompts have shown up"
+    return shown, _unless_stopped(around, "Astria's lists are searched for the rest")
+
+
+def _pack_done(order: Any, around: Circumstances) -> tuple[str, str]:
+    del around
+    return f"run, {things(order['saved'], 'prompt')}", ""
+
+
+_PACK_BY_STATE: Final = {"settling": _pack_settling, "generating": _pack_generating, "done": _pack_done}
 
 
 def made_besides(kind: str, path: str, remote_id: int, besides: int | None, page: str) -> str:

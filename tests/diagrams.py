@@ -4,12 +4,12 @@ import re
 import sys
 from pathlib import Path
 
-from astria_sync.core.lifecycle import PROMPT_MOVES, TUNE_MOVES, mermaid
+from astria_sync.core.lifecycle import PACK_MOVES, PROMPT_MOVES, TUNE_MOVES, mermaid
 
 
 def redrawn(text: str) -> str:
-    """The document with both diagrams as the tables have them now."""
-    for name, moves in (("tunes", TUNE_MOVES), ("prompts", PROMPT_MOVES)):
+    """The document with its diagrams as the tables have them now."""
+    for name, moves in (("tunes", TUNE_MOVES), ("prompts", PROMPT_MOVES), ("packs", PACK_MOVES)):
         drawing = f"\\1\n```mermaid\n{mermaid(moves)}\n```\n<!-- end -->"
         text = re.sub(
             rf"(<!-- {name}: from core/lifecycle.py -->).*?<!-- end -->", drawing, text, flags=re.DOTALL

@@ -319,7 +319,7 @@ class Studio:
 
     def told(self, journal: Any) -> list[str]:
         known = {source.id: source.path for source in journal.sources()}
-        rows = [*journal.tunes(), *journal.prompts()]
+        rows = [*journal.tunes(), *journal.packs(), *journal.prompts()]
         gates = [tuple(row) for row in journal.rows("SELECT key, value FROM meta WHERE key LIKE 'gate:%'")]
         return [f"{known[row.source_id]}: {row.state} {row.reason} {row.error}" for row in rows] + gates
 

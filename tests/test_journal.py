@@ -261,7 +261,7 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path, monkeypatch):
     """A schema is made with its record or not at all: what broke off is begun anew."""
     state = tmp_path / "state.db"
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "_FIRST", schema._FIRST + ";\nCREATE TABLE broken (")
+        patch.setattr(schema, "FIRST", schema.FIRST + ";\nCREATE TABLE broken (")
         with pytest.raises(sqlite3.OperationalError):
             open_journal(state, now=1.0)
     with closing(sqlite3.connect(state)) as conn:

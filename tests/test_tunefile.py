@@ -69,7 +69,8 @@ def test_an_empty_model_type_is_a_checkpoint():
         ("base_tune = true", "base_tune must be a model's name or a tune id"),
         ('image_urls = ["a.jpg"]', "image_urls must be a list of http(s) URLs"),
         ('image_urls = "https://x"', "image_urls"),
-        ('pack = "corporate"', "pack is not available in this version yet"),
+        ('pack = "../tunes"', "pack must be a pack's slug or id"),
+        ('pack = ""', "pack must be"),
         ('id = 5\nimage_urls = ["https://x/y"]', "keep one of them"),
         ("characteristics = {since = 2024-01-01}", "characteristics.since"),
         ("characteristics = {size = nan}", "characteristics.size"),
@@ -94,7 +95,7 @@ def test_what_is_wrong_is_told(text, words):
 
 def test_all_problems_are_told():
     """A person mends a file once."""
-    assert len(problems('steps = 0\nnme = 1\npack = "x"\n[prompt]\nseed = -1\nw = 3')) == 5
+    assert len(problems('steps = 0\nnme = 1\npack = "x/y"\n[prompt]\nseed = -1\nw = 3')) == 5
 
 
 def test_the_nearest_file_comes_first():

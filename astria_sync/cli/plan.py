@@ -1,7 +1,8 @@
 """`plan`: what would be sent, and about what it costs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +20,9 @@ from astria_sync.cli.common import (
 from astria_sync.core.prices import dollars
 
 if TYPE_CHECKING:
-    from astria_sync.rehearsal import Planned
+    from astria_sync.planned import Planned
+    from astria_sync.rehearsal import Ask
+    from astria_sync.settings import Settings
 
 _UNPRICED = "price not known yet"
 _TITLES = {
@@ -31,6 +34,7 @@ _TITLES = {
 }
 _SENT_NEVER = {"failed", "recorded"}
 _LONGEST = 100  # letters of one field
+_PATIENCE = 10.0  # seconds
 
 
 @command("plan", "--verbose plan                   every field and file", "plan --json | jq .estimate_usd")
@@ -50,11 +54,34 @@ def plan(invocation: Invocation, *, as_json: bool) -> None:
         from astria_sync.errors import ConfigError
 
         raise ConfigError(*problems)
-    planned = rehearse(settings, wall=time.time())
+    with _asking(invocation, settings) as ask:
+        planned = rehearse(settings, wall=time.time(), ask=ask)
     if as_json:
         show_json(_as_json(planned))
     else:
         _for_people(planned, verbose=invocation.verbose)
+
+
+@contextmanager
+def _asking(invocation: Invocation, settings: "Settings") -> Iterator["Ask"]:
+    """Asks Astria what a pack holds and costs; without a token or a network that is not known."""
+    with ExitStack() as stack:
+
+        def ask(piece: Any) -> Any:
+            from astria_sync.api import Api
+            from astria_sync.packtasks import find_pack
+            from astria_sync.secrets import find_token
+
+            token = find_token(settings.astria, environ=invocation.environ, home=invocation.home)
+            api = Api(
+                settings.astria.base_url,
+                lambda: token,
+                timeout=min(_PATIENCE, settings.astria.timeout_seconds),
+            )
+            stack.callback(api.close)
+            return find_pack(api, piece)
+
+        yield ask
 
 
 def _as_json(planned: Sequence["Planned"]) -> dict[str, Any]:
@@ -102,16 +129,22 @@ def _for_people(planned: Sequence["Planned"], *, verbose: bool) -> None:
         show("Nothing would be sent.")
         return
     known, unknown = _prices(planned)
-    tunes = sum(one.kind == "tune" for one in going)
+    tunes, packs = (sum(one.kind == kind for one in going) for kind in ("tune", "pack"))
+    prompts = count(len(going) - tunes - packs, "prompt")
+    what = (
+        f"{count(tunes, 'tune')}, {count(packs, 'pack')} and {prompts}"
+        if packs
+        else f"{count(tunes, 'tune')} and {prompts}"
+    )
     price = f"about {dollars(known)}" if known or not unknown else ""
     rest = f"{f'{unknown:,} of them ' if price else ''}{_UNPRICED}" if unknown else ""
     costs = ", and ".join(part for part in (price, rest) if part)
-    show(f"{count(tunes, 'tune')} and {count(len(going) - tunes, 'prompt')}: {costs}. Nothing was sent.")
+    show(f"{what}: {costs}. Nothing was sent.")
 
 
 def _one(one: "Planned", *, verbose: bool) -> None:
     path = one.root if one.path == "." else one.path
-    show(f"  {visible(path)}{'/' if one.kind == 'tune' else ''}")
+    show(f"  {visible(path)}{'' if one.kind == 'prompt' else '/'}")
     if one.reason:
         show(f"      {visible(' '.join(one.reason.split()))}")
     if one.state in _SENT_NEVER:

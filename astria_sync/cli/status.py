@@ -200,6 +200,11 @@ def _section(
 def _label(item: Mapping[str, Any], root: str) -> str:
     path = os.path.basename(item["root"]) if item["path"] == "." else root + item["path"]
     variant = ", ".join(f"{name}: {value}" for name, value in item.get("variant", {}).items())
+    if pack := item.get("pack"):
+        path, variant = (
+            f"{path}/",
+            f"pack {pack}" if item["kind"] == "pack" else f"{pack}, prompt {item['id']}",
+        )
     return visible(f"{path}{'/' if item['kind'] == 'tune' else ''}{f' [{variant}]' if variant else ''}")
 
 

@@ -1,4 +1,4 @@
-"""The life of a tune and of a prompt: one table each, and nothing moves that is not listed here.
+"""The life of a tune, of a prompt, and of the run of a pack: one table each, and nothing moves that is not listed here.
 
 The diagrams in docs/design.md are drawn from these tables by `mermaid`, and a test compares them.
 """
@@ -38,8 +38,22 @@ class PromptState(StrEnum):
     DELETED = "deleted"
 
 
+class PackState(StrEnum):
+    """Where the run of one pack on one image folder stands, in the words of prompts."""
+
+    SETTLING = "settling"  # what the pack is, is not known yet
+    WAITING = "waiting"  # for the tune
+    HELD = "held"
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    UNSURE = "unsure"
+    GENERATING = "generating"  # made; not all of its prompts have shown up
+    DONE = "done"  # all of its prompts are known, and go their own ways
+    FAILED = "failed"
+
+
 class Event(StrEnum):
-    """What can happen to a tune or a prompt."""
+    """What can happen to a tune, a prompt or the run of a pack."""
 
     SETTLED = "settled"  # the file stands still and is understood
     INVALID = "invalid"  # it cannot be sent as it is; the person must change something
@@ -61,6 +75,7 @@ class Event(StrEnum):
     GONE = "gone"  # Astria does not have it any more
     REMOVED = "removed"  # deleted there since its file was deleted here (`on_delete`)
     EXPIRED = "expired"  # Astria deleted it at the end of its 30 days
+    COMPLETE = "complete"  # every prompt of a pack's run is known, or no more will come
 
 
 class IllegalMoveError(RuntimeError):
@@ -69,6 +84,7 @@ class IllegalMoveError(RuntimeError):
 
 _T = TuneState
 _P = PromptState
+_K = PackState
 _E = Event
 
 TUNE_MOVES: Final[Mapping[tuple[TuneState, Event], TuneState]] = {
@@ -145,12 +161,46 @@ PROMPT_MOVES: Final[Mapping[tuple[PromptState, Event], PromptState]] = {
     (_P.DELETED, _E.BOUND): _P.GENERATING,
 }
 
+PACK_MOVES: Final[Mapping[tuple[PackState, Event], PackState]] = {
+    (_K.SETTLING, _E.WAITS): _K.WAITING,
+    (_K.SETTLING, _E.SETTLED): _K.QUEUED,
+    (_K.SETTLING, _E.INVALID): _K.FAILED,
+    (_K.SETTLING, _E.BOUND): _K.GENERATING,  # adopted, by records beside its pictures; like the three below
+    (_K.WAITING, _E.WAITS): _K.WAITING,
+    (_K.WAITING, _E.SETTLED): _K.QUEUED,
+    (_K.WAITING, _E.INVALID): _K.FAILED,
+    (_K.WAITING, _E.BOUND): _K.GENERATING,
+    (_K.HELD, _E.APPROVED): _K.WAITING,
+    (_K.HELD, _E.SETTLED): _K.QUEUED,  # the day's limit has room for it again
+    (_K.HELD, _E.INVALID): _K.FAILED,
+    (_K.HELD, _E.CHANGED): _K.SETTLING,
+    (_K.HELD, _E.BOUND): _K.GENERATING,
+    (_K.QUEUED, _E.WAITS): _K.WAITING,
+    (_K.QUEUED, _E.HELD): _K.HELD,
+    (_K.QUEUED, _E.CHANGED): _K.SETTLING,
+    (_K.QUEUED, _E.INVALID): _K.FAILED,
+    (_K.QUEUED, _E.ARMED): _K.SUBMITTING,
+    (_K.QUEUED, _E.BOUND): _K.GENERATING,  # adopted, from Astria's lists too
+    (_K.SUBMITTING, _E.NOT_SENT): _K.QUEUED,
+    (_K.SUBMITTING, _E.LOST): _K.UNSURE,
+    (_K.SUBMITTING, _E.BOUND): _K.GENERATING,
+    (_K.SUBMITTING, _E.REFUSED): _K.FAILED,
+    (_K.UNSURE, _E.BOUND): _K.GENERATING,
+    (_K.UNSURE, _E.ABSENT): _K.QUEUED,
+    (_K.GENERATING, _E.COMPLETE): _K.DONE,
+    (_K.FAILED, _E.CHANGED): _K.SETTLING,
+    (_K.FAILED, _E.RETRY): _K.SETTLING,
+    (_K.FAILED, _E.BOUND): _K.GENERATING,  # refused, and there after all
+}
+
 # A row in one of these has nothing at Astria and no request under way: it may be dropped or made anew.
 UNSENT_TUNES: Final = frozenset({_T.SETTLING, _T.QUEUED})
 UNSENT_PROMPTS: Final = frozenset({_P.SETTLING, _P.WAITING, _P.HELD, _P.QUEUED})
+UNSENT_PACKS: Final = frozenset({_K.SETTLING, _K.WAITING, _K.HELD, _K.QUEUED})
 # Finished: nothing more happens by itself.
 FINAL_TUNES: Final = frozenset({_T.READY, _T.FAILED, _T.EXPIRED, _T.DELETED})
 FINAL_PROMPTS: Final = frozenset({_P.DONE, _P.FAILED, _P.DELETED})
+FINAL_PACKS: Final = frozenset({_K.DONE, _K.FAILED})
 
 
 def advance_tune(state: TuneState, event: Event) -> TuneState:
@@ -169,9 +219,22 @@ def advance_prompt(state: PromptState, event: Event) -> PromptState:
         raise IllegalMoveError(f"a prompt that is {state} cannot be {event}") from None
 
 
-def mermaid(
-    moves: Mapping[tuple[TuneState, Event], TuneState] | Mapping[tuple[PromptState, Event], PromptState],
-) -> str:
+def advance_pack(state: PackState, event: Event) -> PackState:
+    """The state after `event`; raises IllegalMoveError if the table does not list it."""
+    try:
+        return PACK_MOVES[state, event]
+    except KeyError:
+        raise IllegalMoveError(f"a pack that is {state} cannot be {event}") from None
+
+
+_Moves = (
+    Mapping[tuple[TuneState, Event], TuneState]
+    | Mapping[tuple[PromptState, Event], PromptState]
+    | Mapping[tuple[PackState, Event], PackState]
+)
+
+
+def mermaid(moves: _Moves) -> str:
     """A Mermaid state diagram of a table, for docs/design.md."""
     lines = [f"    {state} --> {after}: {event}" for (state, event), after in moves.items()]
     return "\n".join(["stateDiagram-v2", "    [*] --> settling", *lines])

@@ -87,6 +87,7 @@ class Tune:
     past_limit: bool
     spare_of: int | None = None  # the row that asked once and got this one too
     made_at: float | None = None  # by Astria's clock
+    pack_run: int | None = None  # the row of the pack that went out with its pictures
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None
 
@@ -143,6 +144,8 @@ class Prompt:
     unread: int = (
         0  # 1: to be looked for among the records beside the pictures, 2: once its folder is read; 0: done
     )
+    pack_run: int | None = None  # the run of a pack that made it; its source is then an image folder
+    template: int | None = None  # which of the pack's prompts it is of
     pulled: bool = False  # made elsewhere: no file of ours asked for it (pulling.py)
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None

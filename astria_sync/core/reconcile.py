@@ -39,7 +39,7 @@ def same_tune(
     *,
     title: str,
     class_noun: str,
-    model_type: str,
+    model_type: str | None,
     counts: Collection[int] | None,
     watermark: int,
     free: bool = False,
@@ -47,13 +47,14 @@ def same_tune(
     """Whether a listed tune can be the one that a folder asked for (contract §1: title, class noun, number of images).
 
     `counts` are the numbers of images that would fit: with captions, or without. None where the watermark says enough:
-    a tune of our title that appeared since is not to be paid again because a picture of it was dropped.
+    a tune of our title that appeared since is not to be paid again because a picture of it was dropped. `model_type`: None
+    where a pack had a say in it.
     """
     return (
         remote.id > watermark
         and remote.title == title
         and (remote.name or "") == class_noun
-        and (remote.model_type is None or remote.model_type == model_type)
+        and (None in {remote.model_type, model_type} or remote.model_type == model_type)
         and (remote.branch is None or (remote.branch == FREE_BRANCH) is free)
         and (counts is None or remote.pictures is None or remote.pictures in counts)
     )
@@ -150,7 +151,7 @@ def is_it(row: Row, remote: Remote) -> bool:
             remote,
             title=row.params.get("title", ""),
             class_noun=row.params.get("name") or "",
-            model_type=row.model_type,
+            model_type=None if row.pack_run is not None else row.model_type,
             counts=None,
             watermark=row.watermark,
             free=row.params.get("branch") == FREE_BRANCH,
@@ -205,3 +206,10 @@ def unclaimed(ids: Iterable[int], bound: Iterable[int]) -> Sequence[int]:
     """Those that no row has yet, oldest first."""
     taken = set(bound)
     return sorted(remote_id for remote_id in ids if remote_id not in taken)
+
+
+def has_our_seed(row: Tune | Prompt, body: Mapping[str, Any]) -> bool:
+    """Whether the answer carries a seed that we drew for this row: then it is ours, however low its id is."""
+    if isinstance(row, Tune) or row.request.get("params", {}).get("seed") is not None:
+        return False
+    return row.seed is not None and body.get("seed") == row.seed

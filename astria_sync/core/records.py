@@ -28,6 +28,7 @@ class Record:
     name: str
     each: str = ""  # the folder, relative to the root, that a local pack's prompt was made for
     duplicate_of: int | None = None  # the prompt that the order has, if Astria made this one besides
+    pack: str = ""  # the slug of the pack that it is of; its path is then that of an image folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +53,16 @@ class FormerTune:
     root: str
     folder: str  # relative to the root
     content: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormerPack:
+    """A pack that records tell of: the image folder that it was run on, and the tunes that its prompts were made with."""
+
+    pack_id: int
+    root: str
+    folder: str
+    tunes: frozenset[int]
 
 
 _Key = tuple[str, ...]
@@ -148,8 +159,8 @@ def _fits(record: Record, wanted: Wanted) -> bool:
 
 def _at_home(record: Record) -> bool:
     """Whether it lies where it was put when its file lay where it says."""
-    stem = PurePosixPath(record.path).stem
-    home = output_folder(record.each or _parent(record.path), stem)
+    stem = record.pack or PurePosixPath(record.path).stem
+    home = output_folder(record.path if record.pack else record.each or _parent(record.path), stem)
     return record.folder == str(home) and record.name == sidecar_name(stem, record.id)
 
 

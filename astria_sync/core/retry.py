@@ -44,15 +44,19 @@ class Verdict(StrEnum):
     NO_BALANCE = "no_balance"
 
 
-def judge_create(result: Answer | NoAnswer) -> Verdict:
-    """The verdict on a call that creates and costs money: first ask whether the server could have acted."""
+def judge_create(result: Answer | NoAnswer, *, made: bool | None = None) -> Verdict:
+    """The verdict on a call that creates and costs money: first ask whether the server could have acted.
+
+    `made`: whether an answer of success tells what was made, where that is no object with an id.
+    """
     if isinstance(result, NoAnswer):
         return Verdict.UNSURE if result.sent else Verdict.OFFLINE
     common = _common(result)
     if common is not None:
         return common
     if 200 <= result.status < 300:
-        return Verdict.OK if created_id(result.body) is not None else Verdict.UNSURE
+        told = created_id(result.body) is not None if made is None else made
+        return Verdict.OK if told else Verdict.UNSURE
     if result.status in {408, 425} or not 400 <= result.status < 500:
         return Verdict.UNSURE
     return Verdict.REFUSED

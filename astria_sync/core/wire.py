@@ -61,6 +61,27 @@ class RemotePrompt:
     created_at: float | None
     raw: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def pack_ids(self) -> tuple[int, ...]:
+        """The packs that Astria says it is of."""
+        found = (as_id(self.raw.get(key)) for key in ("pack_id", "base_pack_id"))
+        return tuple(one for one in found if one is not None)
+
+    @property
+    def order_id(self) -> int | None:
+        """The run of a pack that it is of."""
+        return as_id(self.raw.get("order_id"))
+
+    @property
+    def template(self) -> int | None:
+        """The prompt of a pack that it was made after."""
+        return as_id(self.raw.get("orig_prompt_id")) if self.pack_ids or self.order_id else None
+
+    @property
+    def tells_pack(self) -> bool:
+        """Whether Astria shows at all of what pack a prompt is, if only that it is of none."""
+        return bool({"pack_id", "base_pack_id", "order_id"} & self.raw.keys())
+
 
 def as_int(value: Any) -> int | None:
     """A whole number, also when it was written as text; None otherwise, also for one that SQLite has no room for."""
@@ -92,7 +113,8 @@ def as_time(value: Any) -> float | None:
         return None
 
 
-def _words(value: Any) -> str:
+def as_words(value: Any) -> str:
+    """Text as it is, anything else as JSON, nothing as ""."""
     if value is None or value is False:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -107,18 +129,18 @@ def read_tune(body: Mapping[str, Any]) -> RemoteTune | None:
     name = body.get("name")
     return RemoteTune(
         id=remote_id,
-        title=_words(body.get("title")),
+        title=as_words(body.get("title")),
         name=name if isinstance(name, str) else None,
-        model_type=_words(body["model_type"]) if "model_type" in body else None,
+        model_type=as_words(body["model_type"]) if "model_type" in body else None,
         base_tune_id=as_int(body.get("base_tune_id")),
         trained=bool(body.get("trained_at")),
         expires_at=as_time(body.get("expires_at")),
         created_at=as_time(body.get("created_at")),
         cost_mc=_cost(body),
-        url=_words(body.get("url"))[:MAX_WORDS],
+        url=as_words(body.get("url"))[:MAX_WORDS],
         pictures=len(images) if isinstance(images, list) else None,
-        user_error=_words(body.get("user_error"))[:MAX_WORDS],
-        branch=_words(body["branch"]) if "branch" in body else None,
+        user_error=as_words(body.get("user_error"))[:MAX_WORDS],
+        branch=as_words(body["branch"]) if "branch" in body else None,
         auto_extend=bool(body.get("auto_extend")),
     )
 
@@ -132,14 +154,14 @@ def read_prompt(body: Mapping[str, Any]) -> RemotePrompt | None:
     return RemotePrompt(
         id=remote_id,
         tune_id=as_int(body.get("tune_id")),
-        text=_words(body.get("text")),
+        text=as_words(body.get("text")),
         seed=as_int(body.get("seed")),
         num_images=as_int(body.get("num_images")) or 1,
         images=tuple(u for u in images if isinstance(u, str) and u) if isinstance(images, list) else (),
-        user_error=_words(body.get("user_error"))[:MAX_WORDS],
+        user_error=as_words(body.get("user_error"))[:MAX_WORDS],
         trained=bool(body.get("trained_at")),
         cost_mc=_cost(body),
-        url=_words(body.get("url"))[:MAX_WORDS],
+        url=as_words(body.get("url"))[:MAX_WORDS],
         created_at=as_time(body.get("created_at")),
         raw={key: value for key, value in body.items() if key not in {"images", "callback"}},
     )

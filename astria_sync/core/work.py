@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from astria_sync.core.records import FormerTune, Record
+from astria_sync.core.records import FormerPack, FormerTune, Record
 from astria_sync.core.retry import NoAnswer
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 
@@ -81,6 +81,7 @@ class CreateTune:
     path: str
     stamp: str  # the folder must still show it when the upload starts
     fields: tuple[tuple[str, str], ...]
+    pack: str = ""  # run this pack on it as well: `POST /p/:pack/tunes`
     lane = Lane.UPLOADS
 
 
@@ -152,7 +153,7 @@ class Survey:
     down_to: int
     back: float = math.inf
     purpose: str = (
-        "mark"  # mark: the highest id only, one page; adopt: all; unsure, audit: down to the watermark
+        "mark"  # mark: the highest id only, one page; adopt: all; unsure, audit, pack: down to the watermark
     )
     asked: float = 0.0  # when, on the engine's clock
     mark: int = 0  # the highest id that was known then
@@ -259,6 +260,7 @@ class Sidecars:
 
     records: tuple[Record, ...] = ()
     tunes: tuple[FormerTune, ...] = ()
+    packs: tuple[FormerPack, ...] = ()
     place: tuple[int, int] | None = None  # device and inode of what was read; None: nothing is there
     problem: str = ""
 

@@ -32,6 +32,12 @@ class Options:
     link_seconds: float | None = None
     """How long the link to a picture is good for; None: for ever."""
 
+    pack_seconds: float = 0.0
+    """The prompts of a pack's run appear so long after one another, the first at once."""
+
+    tells_packs: bool = True
+    """Whether a prompt shows of which pack and order it is."""
+
     list_lag_seconds: float = 0.0
     """How far lists lag behind what was created and finished."""
 

@@ -1,6 +1,7 @@
 """Calls about packs: collections of template prompts, and running them."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from astria_sync.simulator import catalog, prompts, tunes
@@ -146,7 +147,7 @@ def _order(
     order: int,
 ) -> list[Prompt]:
     """Make the prompts of one run: for each subject the templates of its class, or all if none fits."""
-    made = []
+    made: list[Prompt] = []
     for subject in subjects:
         fitting = [template for template in chosen if template.name == subject.name] or chosen
         target = tunes.find(world, call, pack.base_tune_id) if subject.is_reference else subject
@@ -158,7 +159,8 @@ def _order(
                 "text": _text(template, subject, given.get("brief")),
             }
             origin = {"order_id": order, "orig_prompt_id": template.id, "base_pack_id": pack.id}
-            made.append(prompts.make(world, call, target, attributes, **origin))
+            later = replace(call, now=call.now + len(made) * world.options.pack_seconds)
+            made.append(prompts.make(world, later, target, attributes, **origin))
     return made
 
 

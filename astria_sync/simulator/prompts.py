@@ -27,6 +27,8 @@ ALWAYS = (
 def view(world: World, prompt: Prompt, now: float) -> dict[str, Any]:
     """Show a prompt as JSON, as it is at that time."""
     params = dict.fromkeys(ALWAYS) | prompt.params
+    if not world.options.tells_packs:
+        params = {key: value for key, value in params.items() if key not in COUNTED}
     shown = {key: _address(world, value, now) for key, value in params.items()}
     return {"id": prompt.id, "tune_id": prompt.tune.id} | shown | _facts(world, prompt, now)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from astria_sync.cli import plan as module
-from astria_sync.rehearsal import Planned
+from astria_sync.planned import Planned
 
 
 @pytest.fixture

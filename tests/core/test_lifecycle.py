@@ -3,16 +3,21 @@
 import pytest
 
 from astria_sync.core.lifecycle import (
+    FINAL_PACKS,
     FINAL_PROMPTS,
     FINAL_TUNES,
+    PACK_MOVES,
     PROMPT_MOVES,
     TUNE_MOVES,
+    UNSENT_PACKS,
     UNSENT_PROMPTS,
     UNSENT_TUNES,
     Event,
     IllegalMoveError,
+    PackState,
     PromptState,
     TuneState,
+    advance_pack,
     advance_prompt,
     advance_tune,
     mermaid,
@@ -21,17 +26,27 @@ from astria_sync.core.lifecycle import (
 TABLES = [
     pytest.param(TuneState, TUNE_MOVES, advance_tune, id="tune"),
     pytest.param(PromptState, PROMPT_MOVES, advance_prompt, id="prompt"),
+    pytest.param(PackState, PACK_MOVES, advance_pack, id="pack"),
 ]
 # The one state of each table in which a request that costs is on its way.
-SENDING = {TuneState: TuneState.UPLOADING, PromptState: PromptState.SUBMITTING}
-RUNNING = {TuneState: TuneState.TRAINING, PromptState: PromptState.GENERATING}
-UNSENT = {TuneState: UNSENT_TUNES, PromptState: UNSENT_PROMPTS}
-FINAL = {TuneState: FINAL_TUNES, PromptState: FINAL_PROMPTS}
+SENDING = {
+    TuneState: TuneState.UPLOADING,
+    PromptState: PromptState.SUBMITTING,
+    PackState: PackState.SUBMITTING,
+}
+RUNNING = {
+    TuneState: TuneState.TRAINING,
+    PromptState: PromptState.GENERATING,
+    PackState: PackState.GENERATING,
+}
+UNSENT = {TuneState: UNSENT_TUNES, PromptState: UNSENT_PROMPTS, PackState: UNSENT_PACKS}
+FINAL = {TuneState: FINAL_TUNES, PromptState: FINAL_PROMPTS, PackState: FINAL_PACKS}
 # Finished, but something more can come of it: a person's wish, a new file, the end of 30 days, one more picture, or a list that
 # shows what was thought to be gone.
 LEAVES_THE_END = {
-    *(TuneState.READY, TuneState.FAILED, TuneState.DELETED),
-    *(PromptState.DONE, PromptState.FAILED, PromptState.DELETED),
+    TuneState: {TuneState.READY, TuneState.FAILED, TuneState.DELETED},
+    PromptState: {PromptState.DONE, PromptState.FAILED, PromptState.DELETED},
+    PackState: {PackState.FAILED},
 }
 
 
@@ -63,9 +78,9 @@ def test_every_state_is_reachable(states, moves, advance):
 
 @pytest.mark.parametrize(("states", "moves", "advance"), TABLES)
 def test_every_state_can_be_left_but_the_ends(states, moves, advance):
-    """Only a tune whose 30 days are over is at its end for good; whatever is not finished can go on."""
+    """Only a tune whose 30 days are over, and a pack that was run, are at their end for good; whatever is not finished can go on."""
     left = {state for (state, _), after in moves.items() if after != state}
-    assert left == set(states) - (FINAL[states] - LEAVES_THE_END)
+    assert left == set(states) - (FINAL[states] - LEAVES_THE_END[states])
 
 
 @pytest.mark.parametrize(("states", "moves", "advance"), TABLES)
@@ -87,8 +102,8 @@ def test_moves_are_the_tables_and_no_others(states, moves, advance):
 
 
 def test_every_event_is_used():
-    """No event is listed that neither a tune nor a prompt knows."""
-    assert {event for _, event in (*TUNE_MOVES, *PROMPT_MOVES)} == set(Event)
+    """No event is listed that neither a tune nor a prompt nor a pack knows."""
+    assert {event for _, event in (*TUNE_MOVES, *PROMPT_MOVES, *PACK_MOVES)} == set(Event)
 
 
 @pytest.mark.parametrize(("states", "moves", "advance"), TABLES)

@@ -167,3 +167,24 @@ def test_a_field_that_is_two_kinds_of_thing_is_a_400(bench):
     """A body that contradicts itself is refused, not a crash."""
     fields = [("tune[title]", "x"), ("tune[title][]", "y")]
     assert bench.call("POST", "/tunes", fields).status == 400
+
+
+def test_prompts_of_a_pack_may_appear_one_after_the_other(make_bench):
+    """With `pack_seconds` the answer names all of them at once, and lists show them as time goes by."""
+    bench = make_bench(pack_seconds=10)
+    tune = bench.tune("jane")
+    answer = bench.call("POST", "/p/260/tunes", {"tune[tune_ids][]": str(tune["id"])}).json()
+    assert len(answer["prompt_ids"]) == 2
+    assert [one["id"] for one in bench.get("/prompts")] == answer["prompt_ids"][:1]
+    bench.now += 10
+    assert sorted(one["id"] for one in bench.get("/prompts")) == answer["prompt_ids"]
+
+
+def test_a_service_that_does_not_tell_of_packs(make_bench):
+    """Without `tells_packs` no prompt shows of which pack or order it is; the filters work all the same."""
+    bench = make_bench(tells_packs=False)
+    tune = bench.tune("jane")
+    bench.call("POST", "/p/260/tunes", {"tune[tune_ids][]": str(tune["id"])})
+    shown = bench.get("/prompts?base_pack_id=260")
+    assert len(shown) == 2
+    assert not {"pack_id", "base_pack_id", "order_id", "orig_prompt_id"} & shown[0].keys()
