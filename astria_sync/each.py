@@ -4,10 +4,11 @@ Its orders are rows of the one file, each with the image folder as its subject; 
 """
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from astria_sync import mocks
+from astria_sync import mocks, promptfile
 from astria_sync.core.model import Prompt, Source
 from astria_sync.folders import parent
 from astria_sync.journal import Journal
@@ -40,16 +41,35 @@ def folders(journal: Journal, source: Source) -> list[Source]:
     """The image folders that a local pack's prompt is run for: those that were read and are there."""
     if not is_each(source.path) or is_nested(source.path):
         return []
-    above = holder(source.path)
     here = (
         "kind = 'folder' AND is_image_folder = 1 AND missing_since IS NULL AND (stamp != '' OR content != '')"
     )
-    found = journal.sources(f"root = ? AND path != '.' AND {here} ORDER BY path", [source.root])
-    return [
-        folder
-        for folder in found
-        if (above == "." or folder.path.startswith(above + "/")) and EACH not in folder.path.split("/")
-    ]
+    found = journal.sources(f"root = ? AND {here} ORDER BY path", [source.root])
+    return [folder for folder in found if _is_for(source, folder)]
+
+
+def _is_for(source: Source, folder: Source) -> bool:
+    """Whether a folder of the same root lies below the one that holds the `_each` of this file."""
+    above = holder(source.path)
+    below = folder.path != "." if above == "." else folder.path.startswith(above + "/")
+    return below and EACH not in folder.path.split("/")
+
+
+def coming(journal: Journal, files: Collection[int]) -> int:
+    """How many requests local packs will add for folders that are there and not read yet."""
+    unread = (
+        "kind = 'folder' AND is_image_folder = 1 AND missing_since IS NULL AND stamp = '' AND content = ''"
+    )
+    folders = journal.sources(unread) if files else []
+    count = 0
+    for source in (
+        journal.sources("id IN (SELECT value FROM json_each(?))", [json.dumps([*files])]) if folders else ()
+    ):
+        waiting = sum(one.root == source.root and _is_for(source, one) for one in folders)
+        if waiting:
+            text = journal.value("SELECT text FROM texts WHERE hash = ?", [source.content])
+            count += waiting * len(promptfile.parse(str(text or "").encode(), name=source.name).requests)
+    return count
 
 
 def of_folder(wish: str, folder_id: int) -> str:

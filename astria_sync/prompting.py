@@ -213,7 +213,7 @@ class Prompting:
         since = [self.ctx.since(BURST_SECONDS)]
         burst = where.format(states="'settling', 'waiting', 'queued', 'held'")
         count = self.ctx.journal.value(f"SELECT count(*) FROM prompts WHERE {burst}", since)
-        if count <= limit:
+        if count + each.coming(self.ctx.journal, self._packs or ()) <= limit:
             return
         for prompt in self.ctx.journal.prompts(where.format(states="'queued'"), since):
             self.ctx.journal.move_prompt(prompt, Event.HELD, self.ctx.wall, reason=HELD.format(limit=limit))
