@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from astria_sync import parameters, tunefile
 from tests.diagrams import redrawn
 from tests.reliability import PAGE, cases, rewritten
 
@@ -51,3 +52,12 @@ def test_the_figures_are_the_tests_own():
     """What docs/reliability.md says of schedules, breakages and campaigns is what the tests have."""
     page = PAGE.read_text()
     assert rewritten(page) == page
+
+
+def test_astrias_interface_is_covered():
+    """Each test that docs/astria.md names exists, and each parameter that the program knows stands there."""
+    page = (ROOT / "docs" / "astria.md").read_text()
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", page):
+        assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
+    told = set(re.findall(r"`([a-z_0-9]+)`", page)) | set(re.findall(r"tune\[(\w+)\]", page))
+    assert {*parameters.TYPES, *tunefile.KEYS} <= told
