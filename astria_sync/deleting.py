@@ -29,9 +29,9 @@ _FINISHED: Final = {
     "tune": "state IN ('ready', 'failed') AND json_extract(params, '$.id') IS NULL",  # an `id` of tune.toml is not ours
     "prompt": "state IN ('done', 'failed')",
 }
-_NEEDED: Final = (  # prompts under way that a tune still makes, or is mentioned in
-    "SELECT 1 FROM prompts WHERE state IN ('submitting', 'unsure', 'generating', 'downloading') "
-    "AND (target = ?1 OR text LIKE '%:' || ?1 || ':%') "
+_NEEDED: Final = (  # prompts under way that a tune still makes, or is mentioned in; those to be deleted before it
+    "SELECT 1 FROM prompts WHERE (state IN ('submitting', 'unsure', 'generating', 'downloading') "
+    "OR (delete_at > 0 AND state != 'deleted')) AND (target = ?1 OR text LIKE '%:' || ?1 || ':%') "
     "UNION ALL SELECT 1 FROM tunes o JOIN sources s ON s.id = o.source_id "
     "WHERE o.remote_id = ?1 AND o.current = 1 AND s.missing_since IS NULL LIMIT 1"
 )
@@ -46,6 +46,7 @@ class Deleting:
     ctx: Context
     doors: Doors
     _look_at: float = field(default=0.0, init=False)
+    _left: bool = field(default=True, init=False)  # something may be pending
 
     def start(self) -> None:
         """Deadlines of an earlier run, whose clock may have been another: none is further away than the grace."""
@@ -55,11 +56,11 @@ class Deleting:
 
     def look_again(self) -> None:
         """Something went, or is back."""
-        self._look_at = 0.0
+        self._look_at, self._left = 0.0, True
 
     def next_due(self) -> float | None:
         """When there may be something to delete."""
-        return self._look_at if self._roots() or self._pending() else None
+        return self._look_at if self._left or self._roots() else None
 
     def _pending(self) -> bool:
         known = "SELECT 1 FROM {} WHERE delete_at > 0 AND state != 'deleted' LIMIT 1"
@@ -71,8 +72,8 @@ class Deleting:
             return
         grace = self.ctx.settings.timing.delete_grace_seconds
         self._look_at = self.ctx.now + min(_EVERY, max(0.05, grace / 4))
-        roots = self._roots()
-        if not roots and not self._pending():
+        roots, self._left = self._roots(), self._pending()
+        if not roots and not self._left:
             return
         for kind in ("prompt", "tune"):
             gone = self._gone(roots)

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlite_utils import Database
 
@@ -20,6 +20,22 @@ from astria_sync.errors import StateUnusable
 from astria_sync.rows import Row, read, write
 from astria_sync.statefile import Place, open_database
 from astria_sync.trouble import explained, is_passing
+
+# Rows with a deadline; one question a state, since each is a single step in the index.
+_WITH_DEADLINE: Final = (
+    *(("tunes", f"state = '{one}'") for one in ("queued", "unsure", "training")),
+    *(("prompts", f"state = '{one}'") for one in ("queued", "unsure", "generating", "downloading")),
+    *(("packs", f"state = '{one}'") for one in ("settling", "queued", "unsure", "generating")),
+    ("images", "state = 'wanted'"),
+    ("tunes", "state = 'ready' AND patch != '{}'"),
+    ("rereads", "1"),
+)
+_NEXT_DEADLINE: Final = "SELECT min(at) FROM ({})".format(
+    " UNION ALL ".join(
+        f"SELECT min(next_at) AS at FROM {table} WHERE {where} AND next_at > ?1"
+        for table, where in _WITH_DEADLINE
+    )
+)
 
 
 class Journal:
@@ -234,18 +250,8 @@ class Journal:
 
     def next_deadline(self, now: float) -> float | None:
         """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""
-        # One question a state: each is a single step in the index.
-        states = {
-            "tunes": ("queued", "unsure", "training"),
-            "prompts": ("queued", "unsure", "generating", "downloading"),
-            "packs": ("settling", "queued", "unsure", "generating"),
-            "images": ("wanted",),
-        }
-        questions = [(table, f"state = '{state}'") for table, several in states.items() for state in several]
-        questions += [("tunes", "state = 'ready' AND patch != '{}'"), ("rereads", "1")]
-        sql = "SELECT min(next_at) FROM {} WHERE {} AND next_at > ?"
-        found = [self.value(sql.format(table, where), [now]) for table, where in questions]
-        return min((at for at in found if at is not None), default=None)
+        found: float | None = self.value(_NEXT_DEADLINE, [now])
+        return found
 
     # Small facts
 
