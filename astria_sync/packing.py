@@ -115,8 +115,6 @@ class Packing:
     def plan(self) -> None:
         """Ask what packs are; judge those that are known; hold back what is too much."""
         journal = self.ctx.journal
-        if journal.value("SELECT 1 FROM packs LIMIT 1") is None:
-            return
         here = "current = 1 AND source_id IN (SELECT id FROM sources WHERE missing_since IS NULL)"
         for row in journal.packs(f"state = 'settling' AND next_at <= ? AND {here}", [self.ctx.now]):
             self._ask(row)

@@ -65,6 +65,7 @@ class PackSending:
     room: Room = field(init=False)
     packing: Packing = field(init=False)
     tracking: PackTracking = field(init=False)
+    _any: bool = field(default=True, init=False)  # packs were ever named here
 
     def __post_init__(self) -> None:
         """What a pack is, and which prompts are of a run, are questions of their own."""
@@ -86,6 +87,9 @@ class PackSending:
 
     def plan(self) -> None:
         """What happened to the tunes that packs went out with; then what is due."""
+        self._any = self.ctx.journal.value("SELECT 1 FROM packs LIMIT 1") is not None
+        if not self._any:
+            return
         self._follow_tunes()
         self.packing.plan()
         self._adopt_recorded()
@@ -182,6 +186,8 @@ class PackSending:
 
     def send(self) -> None:
         """Arm what may go, as far as there are places."""
+        if not self._any:
+            return
         roots = set(self.adopting.open(self.ctx.walked))
         for row in self.ctx.journal.rows(_ON_A_TUNE, [self.ctx.now]):
             run = self.ctx.journal.pack(row["id"])

@@ -8,7 +8,7 @@ from tests.simulation.late import LateSchedule, LostSchedule
 from tests.simulation.schedule import play
 
 SCHEDULES = 24
-LOST_SCHEDULES = 16
+LOST_SCHEDULES = 8
 EACH = 4
 
 

@@ -51,7 +51,7 @@ class Schedule:
         world, end = self.world, self._arrange()
         world.live(end)
         self._fair_weather()
-        world.live(world.time.now + 2000)  # more than two rescans, and than retry_max_seconds
+        world.live(world.time.now + 1000)  # more than two rescans, and than retry_max_seconds
         assert world.rest(LONGEST_REST), f"it does not come to rest: {self._states()}"
         self.judge.rest()
         posts = len(world.astria.ledger.requests("POST"))
