@@ -1,7 +1,7 @@
 """Can this request go out, and as what? Reads folders' settings and the disk; changes nothing."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -96,22 +96,17 @@ class Judge:
         if problems := parameters.limits(asked, text, model_name=model, resolutions=known):
             return Blocked(problem=problems[0])
         plain, media = parameters.split_files(asked)
-        files: list[tuple[str, str]] = []
-        for name, written in ((name, path) for name, paths in media.items() for path in paths):
-            found = self._media(source, name, written)
-            if isinstance(found, Blocked):
-                return found
-            files.append((name, found))
+        files = self._files(source, media)
+        if isinstance(files, Blocked):
+            return files
         if resolution.text is None:
             return Blocked(needs=resolution.waits, reason="waits for " + ", ".join(resolution.reasons))
         rehearsed = self.ctx.watches[source.root].rehearse
         if rehearsed:
-            folders = ([subject.key] if subject else []) + list(resolution.needs)
-            target_id = mocks.target(self.ctx.journal, self.ctx.workspace(source.root), folders)
-            if found_wrong := mocks.trouble(self.ctx.journal, source.root):
-                return Blocked(problem=found_wrong)
-            if target_id is None:
-                return Blocked(needs=(mocks.ANY_TUNE,), reason=mocks.NONE_YET)
+            going = self._rehearsed(source, [*([subject.key] if subject else []), *resolution.needs])
+            if isinstance(going, Blocked):
+                return going
+            target_id = going
         if target_id is None:
             return Blocked(needs=(subject.name if subject else "",), reason="its tune is not there yet")
         return Ready(
@@ -119,7 +114,7 @@ class Judge:
             model=model,
             text=resolution.text,
             params={**plain, **request.extra},
-            files=tuple(files),
+            files=files,
             num_images=int(plain.get("num_images") or 1),
             free=rehearsed,
         )
@@ -161,6 +156,25 @@ class Judge:
     def _unknown_model(self, wanted: str) -> str:
         meant = self.ctx.models.meant(wanted, *(one.name for one in self.subjects.all()))
         return f"model: {wanted} is no model's name, no tune id and no image folder; {meant}"
+
+    def _rehearsed(self, source: Source, folders: Sequence[int]) -> int | Blocked:
+        """The free tune that it goes to instead: of one of these folders, or any."""
+        if wrong := mocks.trouble(self.ctx.journal, source.root):
+            return Blocked(problem=wrong)
+        free = mocks.target(self.ctx.journal, self.ctx.workspace(source.root), folders)
+        return Blocked(needs=(mocks.ANY_TUNE,), reason=mocks.NONE_YET) if free is None else free
+
+    def _files(
+        self, source: Source, media: Mapping[str, Sequence[str]]
+    ) -> tuple[tuple[str, str], ...] | Blocked:
+        """The files that go along, each with its parameter."""
+        found: list[tuple[str, str]] = []
+        for name, written in ((name, path) for name, paths in media.items() for path in paths):
+            path = self._media(source, name, written)
+            if isinstance(path, Blocked):
+                return path
+            found.append((name, path))
+        return tuple(found)
 
     def _media(self, source: Source, name: str, written: str) -> str | Blocked:
         """A file that goes along: beside the prompt, inside the root, and there."""

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from astria_sync.api import Api
 from astria_sync.core.account import Pulled, PullPage, ends, title_of
+from astria_sync.core.catalog import read_catalog
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, the_object
-from astria_sync.core.wire import read_models, read_tune
+from astria_sync.core.wire import read_tune
 
 _NOT_SHOWN: Final = {Verdict.GONE, Verdict.REFUSED}
 
@@ -17,8 +18,8 @@ def page(api: Api, piece: PullPage, objects: Sequence[Any], unread: float | None
         tunes = [(one.id, title_of(one), ends(one)) for one in objects]
         if piece.before_id is None:
             answer = api.get("/cli/models")
-            models = read_models(answer.body) if isinstance(answer, Answer) else {}
-            tunes += [(tune_id, name, None) for tune_id, name in models.items()]
+            catalog, _ = read_catalog(answer.body if isinstance(answer, Answer) else None)
+            tunes += [(tune_id, name, None) for name, tune_id in (catalog.ids if catalog else {}).items()]
         return Pulled(objects=tuple(objects), tunes=tuple(tunes), unread=unread)
     wanted = {one.tune_id for one in objects if one.tune_id is not None and not one.user_error}
     found, failure = _titles(api, piece.workspace, sorted(wanted - piece.known))

@@ -224,11 +224,3 @@ def identity(url: str) -> str:
     except ValueError:  # no address at all; whoever fetches it will say so
         return url
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
-
-
-def read_models(body: Any) -> dict[int, str]:
-    """Tune id → name, of what `GET /cli/models` tells."""
-    table = body.get("models") if isinstance(body, dict) else None
-    found = table.items() if isinstance(table, dict) else ()
-    ids = {name: as_id(one.get("tune_id")) for name, one in found if isinstance(one, dict)}
-    return {tune_id: str(name) for name, tune_id in ids.items() if tune_id is not None}

@@ -18,7 +18,7 @@ from astria_sync.core.account import (
     without_pictures,
 )
 from astria_sync.core.naming import COMPONENT_BYTES
-from astria_sync.core.wire import read_models, read_prompt
+from astria_sync.core.wire import read_prompt
 
 pairs = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted)
 
@@ -108,10 +108,3 @@ def test_what_comes_no_more():
     assert not without_pictures(one(images=["u"]), now=made + 101, patience=100)
     assert older([one()], made + 1) == [1]
     assert older([one()], made) == older([one()], None) == older([read_prompt({"id": 1})], made + 1) == []
-
-
-def test_models():
-    """Names by tune id; nothing of what is no catalogue."""
-    told = {"models": {"gemini": {"tune_id": 5}, "x": {"tune_id": "no"}, "y": 3}}
-    assert read_models(told) == {5: "gemini"}
-    assert read_models(None) == read_models([]) == read_models({"models": [1]}) == {}
