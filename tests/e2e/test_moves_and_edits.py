@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import time
 
 import pytest
 
+from astria_sync.rehearsal import rehearse
 from astria_sync.simulator import Fault
 
 
@@ -52,6 +54,16 @@ def test_a_folder_renamed_is_the_same_tune_with_a_new_title(studio, running):
     assert dict(patch.fields) == {"tune[title]": "anne"}
     assert studio.states() == {"anne": "ready", "anne/p.prompt": "done"}
     assert studio.tune("anne").title == "anne"
+
+
+def test_plan_after_a_rename_shows_nothing(studio):
+    """What was renamed while the daemon is down is the same to `plan`, folder and prompt."""
+    studio.folder("jane", toml='name = "woman"\n')
+    old = studio.prompt("jane/p.prompt", "words")
+    studio.run_once()
+    old.rename(studio.inbox / "jane/q.prompt")
+    (studio.inbox / "jane").rename(studio.inbox / "anne")
+    assert rehearse(studio.settings(), wall=time.time()) == []
 
 
 @both
