@@ -18,7 +18,7 @@ from astria_sync.core.prices import USD, Kind, Leave, prompt_kind
 from astria_sync.core.wire import form
 from astria_sync.engine import Engine
 from astria_sync.journal import Journal, open_journal
-from astria_sync.judging import Ready
+from astria_sync.judging import Blocked, Ready
 from astria_sync.planned import Planned, goes_with, planned_packs
 from astria_sync.settings import Settings
 from astria_sync.spending import kind_of_row
@@ -234,6 +234,9 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
         kind = prompt_kind(found.target, found.params, found.num_images, free=found.free)
         estimate, held = _priced(engine, kind, going=state == "new", approved=prompt.past_limit)
         state, reason = ("held", held) if held else (state, reason)
+    elif isinstance(found, Blocked):
+        # The engine may not have come so far: it judges a crowd in several turns.
+        state, reason = ("failed", found.problem) if found.problem else ("waiting", found.reason)
     elif sent_before and state != "failed":
         estimate, _ = _priced(engine, kind_of_row(prompt), going=False, approved=prompt.past_limit)
     return Planned(

@@ -115,3 +115,16 @@ def test_nothing_is_planned_beside_an_output_that_cannot_be_read(desk):
     shown = desk("plan").stdout
     assert "WOULD WAIT (1)" in shown
     assert "may be recorded there" in " ".join(shown.split())
+
+
+def test_what_is_wrong_behind_a_crowd_cannot_be_sent(desk):
+    """A file that comes after a matrix of thousands is judged like any other."""
+    desk.configure()
+    numbers = list(range(40))
+    (desk.inbox / "a.prompt").write_text(
+        f"---\nmatrix: {{x: {numbers}, y: {numbers}}}\n---\na cat {{x}} {{y}}"
+    )
+    (desk.inbox / "z.prompt").write_text("---\nmodel: gemni\n---\na cat")
+    found = json.loads(desk("plan", "--json").stdout)["requests"]
+    (wrong,) = [one for one in found if one["path"] == "z.prompt"]
+    assert (wrong["state"], 'did you mean "gemini"' in wrong["reason"]) == ("failed", True)
