@@ -22,6 +22,8 @@ NONE_YET: Final = (
     "waits for an image folder: in a rehearsal every prompt goes to a free tune, and there is none yet"
 )
 NAMED: Final = "tune.toml: id names a tune that costs money to use, and this is a rehearsal; take `id` or `rehearse` out."
+_RUNS_NONE: Final = "a pack costs money, so a rehearsal runs none"
+NO_PACK: Final = "{path}: " + _RUNS_NONE + "; {name} is run without `rehearse`."
 _COST: Final = "{what} of a rehearsal cost {price}, which nothing there should; the rehearsal in {root} rests until: astria-sync retry"
 _SETTLED: Final = frozenset({TuneState.TRAINING, TuneState.READY, TuneState.EXPIRED, TuneState.DELETED})
 
@@ -75,6 +77,8 @@ def switch(ctx: Context) -> None:
         if bool(journal.get(f"rehearse:{root}", False)) is watch.rehearse:
             continue
         journal.put(f"rehearse:{root}", watch.rehearse or None)
+        alarms = [one for one in journal.get("alarms", []) if _RUNS_NONE not in one]
+        journal.put("alarms", alarms or None)  # what still holds is said again
         for source in journal.sources("root = ?", [root]):
             journal.change("sources", source.id, stamp="")
             if source.kind == "folder":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from astria_sync import mocks
 from astria_sync.context import BURST_SECONDS, Context
 from astria_sync.core import packwork, work
 from astria_sync.core.lifecycle import UNSENT_PACKS, Event, PackState, TuneState
@@ -61,9 +62,7 @@ class Packing:
         written = source.settings.get("pack") if source.is_image_folder else None
         name = "" if written is None else str(written)
         if name and self.ctx.watches[source.root].rehearse:
-            self.ctx.alarm(
-                f"{source.path}: a pack costs money, so a rehearsal runs none; {name} is run without `rehearse`."
-            )
+            self.ctx.alarm(mocks.NO_PACK.format(path=source.path, name=name))
             name = ""
         journal = self.ctx.journal
         rows = journal.packs("source_id = ? ORDER BY id", [source.id])

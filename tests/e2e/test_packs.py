@@ -692,6 +692,7 @@ def test_a_rehearsal_runs_no_pack(studio):
     studio.run_once()
     assert sent(studio) == ["/tunes", f"/p/{PACK}/tunes"]
     assert studio.check_pictures() == 8
+    assert not studio.value("alarms")
 
 
 def test_a_folder_that_is_deleted_takes_its_pack_along(studio):
