@@ -7,88 +7,69 @@ from typing import Any
 import astria_sync
 from astria_sync.core.account import FOLDER, fingerprint
 from astria_sync.core.expiry import tunes_of
-from astria_sync.core.model import Image, Prompt
+from astria_sync.core.model import Image, Prompt, Source
 from astria_sync.each import wish_of
 from astria_sync.journal import Journal
 from astria_sync.mocks import MARK
 
 
 def describe(journal: Journal, prompt: Prompt, images: list[Image]) -> dict[str, Any]:
-    """Everything needed to know where the pictures came from and to make them again (docs/guide.md, "Sidecars")."""
-    if prompt.pulled:
-        return _pulled(prompt, images)
-    source = journal.source(prompt.source_id)
+    """Everything needed to know where the pictures came from and to make them again (docs/guide.md, "Sidecars").
+
+    Of what no file of ours asked for (pulling.py) the times are Astria's own; adoption knows it by its `source`.
+    """
+    pulled = prompt.pulled
+    source = None if pulled else journal.source(prompt.source_id)
     return {
         "version": 1,
         "made_by": f"astria-sync {astria_sync.__version__}",
         "id": prompt.remote_id,
         "page": prompt.url,
+        **({"pulled": True} if pulled else {}),
         "duplicate_of": journal.value("SELECT remote_id FROM prompts WHERE id = ?", [prompt.spare_of]),
         "rehearsal": MARK in prompt.variant,
-        "source": {
-            "root": source.root,
-            "path": source.path,
-            "sha256": prompt.script,
-            "text": journal.value("SELECT text FROM texts WHERE hash = ?", [prompt.script]) or "",
-            "variant": dict(prompt.variant),
-            "run": prompt.run,
-            "fingerprint": wish_of(prompt),
-        },
+        "source": _asked_for(journal, prompt, source) if source else _of_account(prompt),
         "text": prompt.text,
         "tune_id": prompt.target,
         "model": prompt.model or None,
         "workspace_id": prompt.workspace or None,
         "seed": prompt.seed,
         "parameters": {**prompt.params},
-        "pack": _pack(journal, prompt),
+        **({} if pulled else {"pack": _pack(journal, prompt)}),
         "files": [{"parameter": name, "path": path} for name, path in prompt.files],
-        "tunes": _tunes(journal, prompt, source.root),
+        "tunes": _tunes(journal, prompt, source.root) if source else [],
         "cost_mc": prompt.cost_mc,
         "cost_usd": prompt.cost_mc / 100_000,
-        "sent_at": _iso(prompt.armed_at),
-        "accepted_at": _iso(prompt.bound_at),
-        "finished_at": _iso(prompt.pictured_at),
+        "sent_at": None if pulled else _iso(prompt.armed_at),
+        "accepted_at": prompt.answer.get("created_at") if pulled else _iso(prompt.bound_at),
+        "finished_at": prompt.answer.get("trained_at") if pulled else _iso(prompt.pictured_at),
         "saved_at": _iso(max((image.saved_at or 0 for image in images), default=None)),
         "answer": dict(prompt.answer),
         "images": _images(images),
     }
 
 
-def _pulled(prompt: Prompt, images: list[Image]) -> dict[str, Any]:
-    """The same of what no file of ours asked for: its times are Astria's own. Adoption knows it by its `source`."""
+def _asked_for(journal: Journal, prompt: Prompt, source: Source) -> dict[str, Any]:
     return {
-        "version": 1,
-        "made_by": f"astria-sync {astria_sync.__version__}",
-        "id": prompt.remote_id,
-        "page": prompt.url,
-        "pulled": True,
-        "rehearsal": False,
-        "duplicate_of": None,
-        "source": {
-            "root": prompt.output,
-            "path": FOLDER,
-            "sha256": "",
-            "text": "",
-            "variant": {},
-            "run": 1,
-            "fingerprint": fingerprint(prompt.remote_id or 0),
-        },
-        "text": prompt.text,
-        "tune_id": prompt.target,
-        "model": prompt.model or None,
-        "workspace_id": prompt.workspace or None,
-        "seed": prompt.seed,
-        "parameters": {**prompt.params},
-        "files": [],
-        "tunes": [],
-        "cost_mc": prompt.cost_mc,
-        "cost_usd": prompt.cost_mc / 100_000,
-        "sent_at": None,
-        "accepted_at": prompt.answer.get("created_at"),
-        "finished_at": prompt.answer.get("trained_at"),
-        "saved_at": _iso(max((image.saved_at or 0 for image in images), default=None)),
-        "answer": dict(prompt.answer),
-        "images": _images(images),
+        "root": source.root,
+        "path": source.path,
+        "sha256": prompt.script,
+        "text": journal.value("SELECT text FROM texts WHERE hash = ?", [prompt.script]) or "",
+        "variant": dict(prompt.variant),
+        "run": prompt.run,
+        "fingerprint": wish_of(prompt),
+    }
+
+
+def _of_account(prompt: Prompt) -> dict[str, Any]:
+    return {
+        "root": prompt.output,
+        "path": FOLDER,
+        "sha256": "",
+        "text": "",
+        "variant": {},
+        "run": 1,
+        "fingerprint": fingerprint(prompt.remote_id or 0),
     }
 
 
