@@ -1,5 +1,6 @@
 """What the kernel tells of file systems and of its limits for watches; on other systems than Linux, nothing."""
 
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -45,14 +46,23 @@ def mounts_below(path: str) -> Iterator[str]:
     return (point for point, _ in _mounts() if f"{point}/".startswith(f"{path.rstrip('/')}/"))
 
 
-def _mounts() -> Iterator[tuple[str, str]]:
-    with suppress(OSError):
-        for line in (_PROC / "self/mounts").read_bytes().splitlines():
-            fields = line.split(b" ")
-            if len(fields) > 2:
-                # Blanks, tabs, line ends and backslashes are written as octal numbers (getmntent(3)).
-                point = fields[1].decode("unicode_escape").encode("latin-1")
-                yield os.fsdecode(point), os.fsdecode(fields[2])
+def _mounts() -> tuple[tuple[str, str], ...]:
+    try:
+        return _mounted((_PROC / "self/mounts").read_bytes())
+    except OSError:
+        return ()
+
+
+@functools.lru_cache(maxsize=2)  # it is asked with every look, and hardly ever says something new
+def _mounted(told: bytes) -> tuple[tuple[str, str], ...]:
+    """Mount points and kinds of file systems, in the order of mounting (getmntent(3))."""
+    lines = (line.split(b" ") for line in told.splitlines())
+    # Blanks, tabs, line ends and backslashes are written as octal numbers.
+    return tuple(
+        (os.fsdecode(fields[1].decode("unicode_escape").encode("latin-1")), os.fsdecode(fields[2]))
+        for fields in lines
+        if len(fields) > 2
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

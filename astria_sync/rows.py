@@ -1,5 +1,6 @@
 """Rows of the journal ↔ the model: what is JSON, a truth value or a state in a column."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -29,12 +30,22 @@ Row = TypeVar("Row", Source, Tune, Prompt, Pack, Image)
 _STATES: Final[Mapping[type, type]] = {Tune: TuneState, Prompt: PromptState, Pack: PackState}
 
 
+def _special(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of a table that are JSON, and those that are truth values."""
+    names = [one.name for one in dataclasses.fields(kind)]
+    return tuple(filter(_JSON.__contains__, names)), tuple(filter(_BOOL.__contains__, names))
+
+
+_SPECIAL: Final = {kind: _special(kind) for kind in (Source, Tune, Prompt, Pack, Image)}
+
+
 def read(kind: type[Row], row: Mapping[str, Any]) -> Row:
     """A row as the model has it."""
     values = dict(row)
-    for key in values.keys() & _JSON:
+    texts, truths = _SPECIAL[kind]
+    for key in texts:
         values[key] = json.loads(values[key])
-    for key in values.keys() & _BOOL:
+    for key in truths:
         values[key] = bool(values[key])
     if state := _STATES.get(kind):
         values["state"] = state(values["state"])

@@ -124,6 +124,19 @@ class Daemon:
         self.loop.run(until_idle=True, deadline=self.clock.now() + timeout)
         return self.loop.idle
 
+    @property
+    def busy(self) -> str:
+        """What keeps it from coming to rest, for a test that fails."""
+        engine = self.engine
+        parts = {
+            name: getattr(engine, name) for name in ("intake", "prompting", "adopting", "pulling", "auditing")
+        }
+        restless = [name for name, part in parts.items() if getattr(part, "restless", False)]
+        waits = [] if engine.intake.idle else ["intake is not idle"]
+        return (
+            f"under way: {list(engine.ctx.under_way)}, {[*restless, *waits]}, {engine.inbox.qsize()} unread"
+        )
+
     def turn(self, patience: float = 0.02) -> None:
         """One message, or one look at the clock."""
         try:
@@ -244,7 +257,7 @@ class Studio:
     def run_once(self, *, timeout: float = 10.0) -> "Studio":
         """`run --once`: everything that can be done is done when this returns."""
         with self.daemon() as daemon:
-            assert daemon.run(timeout), f"it did not come to rest: {self.told(daemon.journal)}"
+            assert daemon.run(timeout), f"it did not come to rest: {self.told(daemon.journal)}, {daemon.busy}"
         return self
 
     def crash(self, when: type | Callable[[Any], bool], *, sent: bool, timeout: float = 10.0) -> None:

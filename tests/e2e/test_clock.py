@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -183,7 +184,10 @@ def test_memory_stays_flat(studio, hands):
         hours(40)
         tracemalloc.start()
         try:
-            before = hours(40)
-            assert hours(320) - before < 40_000  # a hundred bytes a tick
+            held = [hours(120) for _ in range(4)]
+            # A leak shows every time; what a cache, or another thread of the test's process, takes once does not.
+            assert min(later - before for before, later in pairwise(held)) < 12_000, (
+                held
+            )  # a hundred bytes a tick
         finally:
             tracemalloc.stop()
