@@ -3,7 +3,6 @@
 SQLite goes on in a file that was deleted or replaced under it without a word; what is paid then would be forgotten at the end.
 """
 
-import functools
 import logging
 import os
 import sqlite3
@@ -76,7 +75,9 @@ def adopt(conn: sqlite3.Connection, path: Path | None, *, copied: bool = False) 
     `copied`: keep a copy of what an older version wrote, for whoever wants to go back to that.
     """
     database = Database(conn)
-    known = _known()
+    blank = Database(memory=True)  # nothing is applied there: what is pending are all of them
+    known = {migration.name for migration in migrations.pending(blank)}
+    blank.close()
     applied = {migration.name for migration in migrations.applied(database)}
     if ahead := sorted(applied - known):
         raise StateTooNew(_too_new(path or Path(":memory:"), ahead))
@@ -85,16 +86,6 @@ def adopt(conn: sqlite3.Connection, path: Path | None, *, copied: bool = False) 
         keep_before_update(path, pending[0].name)
     migrations.apply(database)
     return database
-
-
-@functools.cache
-def _known() -> frozenset[str]:
-    """The names of all migrations: those that are pending where nothing was applied."""
-    blank = Database(memory=True)
-    try:
-        return frozenset(migration.name for migration in migrations.pending(blank))
-    finally:
-        blank.close()
 
 
 def _too_new(path: Path, ahead: Sequence[str]) -> str:
