@@ -13,6 +13,7 @@ from typing import Final
 from astria_sync import newsrows
 from astria_sync.context import Context
 from astria_sync.core.news import (
+    BATCH,
     Item,
     Notice,
     Since,
@@ -109,6 +110,8 @@ class News:
             self._take_in(newest)
         if now >= self._look_at or over:
             told = self._look(told, over=over)
+        if not over:
+            self._ask_what_runs()
         moment = due(told, self._since, now)
         if moment is not None and (moment <= now or (over and allowed(told, now))):
             told = self._tell(told, newest, over=over)
@@ -118,11 +121,12 @@ class News:
 
     def _remembered(self, newest: int) -> Told:
         """What was told before this run; of what had happened before anybody wanted to know, nothing is told."""
-        stored = self.ctx.journal.get(TOLD)
-        if stored is None:
+        try:
+            stored = self.ctx.journal.get(TOLD)
+            told = Told(**{**stored, "at": tuple(stored["at"])})
+        except (TypeError, KeyError):  # nothing is stored, or by another version
             self._seen = newest
             return Told(troubles=newest, pictures=newest)
-        told = Told(**{**stored, "at": tuple(stored["at"])})
         self._seen = min(told.troubles, told.pictures)
         return told
 
@@ -134,10 +138,13 @@ class News:
             self._look_at = now
         if trouble and self._since.trouble is None:
             self._since = replace(self._since, trouble=now)
-        if finished:
-            first = now if self._since.first is None else self._since.first
-            self._since = replace(self._since, first=first, last=now)
-        if self._since.first is not None:
+        first = now if finished and self._since.first is None else self._since.first
+        self._since = replace(self._since, first=first, last=now, running=False)
+
+    def _ask_what_runs(self) -> None:
+        """Once it has been quiet for a while: to ask at each event would cost where thousands are fetched."""
+        at = pictures_due(self._since)
+        if at is not None and at <= self.ctx.now < (self._since.first or 0) + BATCH:
             self._since = replace(self._since, running=newsrows.is_running(self.ctx.journal))
 
     def _look(self, told: Told, *, over: bool) -> Told:

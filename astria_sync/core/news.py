@@ -59,8 +59,8 @@ class Since:
 
     trouble: float | None = None  # when the first trouble came
     first: float | None = None  # when the first pictures were finished
-    last: float = 0.0  # ... and the last
-    running: bool = False  # more are under way
+    last: float = 0.0  # when anything happened at all
+    running: bool = False  # more are under way, although nothing happens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
