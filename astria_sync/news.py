@@ -27,6 +27,7 @@ from astria_sync.core.news import (
     trouble_due,
 )
 from astria_sync.newsrows import Found
+from astria_sync.trouble import concerns_the_state
 from astria_sync.wording import Circumstances
 
 log = logging.getLogger("astria_sync")
@@ -61,10 +62,8 @@ class News:
                 self.forget()
                 self._seen = 0
                 self.ctx.journal.put(TOLD, None)  # what happens until it is wanted again is not told then
-        except sqlite3.Error:
-            raise
-        except Exception:
-            if self.strict:
+        except Exception as error:
+            if self.strict or _is_the_states(error):
                 raise
             log.exception("a defect: nothing more is told by notifications in this run")
             self.post = None
@@ -95,8 +94,14 @@ class News:
         try:
             with self.ctx.journal.transaction():
                 self._plan(over=True)
-        except sqlite3.Error as error:
-            log.warning("What has happened cannot be told (%s); the next run does.", error)
+        except Exception as error:
+            if self.strict:
+                raise
+            log.warning(
+                "What has happened cannot be told (%s); the next run does.",
+                error,
+                exc_info=None if _is_the_states(error) else error,
+            )
             return
         self.send()
 
@@ -192,3 +197,8 @@ class News:
     @property
     def _around(self) -> Circumstances:
         return Circumstances(now=self.ctx.wall)
+
+
+def _is_the_states(error: Exception) -> bool:
+    """Whether the state cannot be used; a question that SQLite does not understand is a defect like any."""
+    return concerns_the_state(error) and getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR

@@ -1,9 +1,11 @@
 """What is told by notifications: once, together, after the commit, and whatever the daemon goes through."""
 
 import json
+import sqlite3
 
 import pytest
 
+from astria_sync import loop
 from astria_sync.core.news import COLLECT
 from astria_sync.simulator import Fault
 from tests.studio_harness import Hands
@@ -294,14 +296,38 @@ def test_pictures_that_are_fetched_once_more_are_no_news(studio, told):
     assert len(told) == 1
 
 
-def test_a_defect_in_the_telling_costs_no_work(studio, told):
-    """The pictures come, and nothing more is told."""
+@pytest.mark.parametrize("defect", ["SELECT nonsense", "1 / 0"])
+def test_a_defect_in_the_telling_costs_no_work(studio, told, defect):
+    """The pictures come, and nothing more is told; a question that SQLite does not understand is no trouble of the state."""
     with studio.daemon() as daemon:
         told.listen(daemon)
         daemon.engine.news.strict = False
-        daemon.engine.news._take_in = lambda newest: 1 / 0
+        daemon.engine.news._take_in = lambda newest: (
+            daemon.journal.rows(defect) if "S" in defect else newest / 0
+        )
         studio.prompt("p.prompt", "words")
         daemon.look()
         assert daemon.run(10.0)
         assert daemon.engine.news.post is None
     assert studio.check_pictures() == 1
+
+
+def test_a_state_that_cannot_be_written_is_the_engines_matter(studio, told, monkeypatch):
+    """It is not taken for a defect: the step is done again, and what it tells is told then."""
+    with studio.daemon() as daemon:
+        start(studio, daemon, told)
+        monkeypatch.setattr(loop, "_STATE_TROUBLE", 0.01)
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        told_once = daemon.engine.news._take_in
+
+        def full(newest):
+            daemon.engine.news._take_in = told_once
+            raise error
+
+        daemon.engine.news.strict = False
+        daemon.engine.news._take_in = full
+        studio.prompt("p.prompt", "words", "unknown_key: 1")
+        daemon.look()
+        until_told(studio, daemon, told)
+    assert [body["counts"] for body in told.bodies] == [{"failed": 1}]
