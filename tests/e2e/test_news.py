@@ -43,7 +43,7 @@ def told():
 
 def until_told(studio, daemon, told, count=1):
     """Go on until nothing is left to do, then let the seconds pass that things are collected for."""
-    assert daemon.run(10.0)
+    assert daemon.run(60.0)
     for _ in range(5):
         if len(told) < count:
             studio.clock.slept += COLLECT

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from astria_sync import messenger
 from astria_sync.core import news
 from astria_sync.service import Service
 from tests.service_harness import running
@@ -15,6 +16,7 @@ from tests.service_harness import running
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     monkeypatch.setattr(news, "COLLECT", 0.02)
+    monkeypatch.setattr(messenger, "PROMPTLY", 0.05)
 
 
 def hook(studio, code):
