@@ -44,7 +44,7 @@ def note(ctx: Context, balance_mc: int) -> None:
     journal.put("balance_at", ctx.wall)
     day = [ctx.wall - _DAY, ctx.wall + 1]
     paid = sum(
-        journal.value(f"SELECT coalesce(sum(cost_mc), 0) FROM {table} WHERE {PAID_BETWEEN}", day)
+        journal.value(f"SELECT coalesce(sum(cost_mc), 0) FROM {table} WHERE {PAID_BETWEEN[table]}", day)
         for table in TABLES
     )
     low = paid > 0 and balance_mc < max(paid, _LEAST)

@@ -70,8 +70,8 @@ class Binding:
             reason="",
             error="",
             remote_id=remote.id,
-            bound_at=tune.bound_at or self.ctx.wall,
-            armed_at=tune.armed_at or self.ctx.wall,
+            bound_at=tune.bound_at or self._made(tune, remote),
+            armed_at=tune.armed_at or self._made(tune, remote),
             title=remote.title if own else tune.title,
             class_noun=remote.name or "" if own else tune.class_noun,
             model_type=remote.model_type or "" if other else tune.model_type,
@@ -95,12 +95,17 @@ class Binding:
             reason="",
             error="",
             remote_id=remote.id,
-            bound_at=prompt.bound_at or self.ctx.wall,
-            armed_at=prompt.armed_at or self.ctx.wall,
+            bound_at=prompt.bound_at or self._made(prompt, remote),
+            armed_at=prompt.armed_at or self._made(prompt, remote),
         )
         self.progress(moved, remote)
         self.ask_again_later(self.ctx.journal.prompt(prompt.id))
         expect_now(self.ctx, moved)
+
+    def _made(self, row: Tune | Prompt, remote: RemoteTune | RemotePrompt) -> float:
+        """When it was made and paid for: by an attempt of ours, now; what was found in the account, when Astria says."""
+        adopted = row.attempt == 0 and remote.created_at is not None
+        return min(remote.created_at or 0.0, self.ctx.wall) if adopted else self.ctx.wall
 
     def progress(self, row: Tune | Prompt, remote: RemoteTune | RemotePrompt) -> None:
         """Astria shows it: note what is new."""
@@ -120,6 +125,8 @@ class Binding:
             url=remote.url,
             expires_at=remote.expires_at,
             made_at=remote.created_at or tune.made_at,
+            # Also of one that a record named, of which no more was known.
+            bound_at=self._made(tune, remote) if tune.attempt == 0 and remote.created_at else tune.bound_at,
         )
         if tune.state is not TuneState.TRAINING:
             return
@@ -156,7 +163,7 @@ class Binding:
         known = self._usual.get((kind, what))
         if known is None or self.ctx.now - known[0] > 30:
             sql = (
-                f"SELECT {done} - bound_at FROM {kind}s WHERE {column} = ? AND {done} > bound_at "
+                f"SELECT {done} - bound_at FROM {kind}s WHERE {column} = ? AND {done} > bound_at AND attempt > 0 "
                 "ORDER BY id DESC LIMIT 20"
             )
             durations = [row[0] for row in self.ctx.journal.rows(sql, [what])]

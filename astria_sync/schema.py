@@ -148,6 +148,19 @@ def m009_deleting(db: Database) -> None:
     _apply(db, _DELETING)
 
 
+_FOUND_IN_THE_ACCOUNT = """
+UPDATE tunes SET bound_at = min(made_at, bound_at) WHERE attempt = 0 AND bound_at > 0 AND made_at > 0;
+UPDATE prompts SET bound_at = min(CAST(strftime('%s', json_extract(answer, '$.created_at')) AS REAL), bound_at)
+    WHERE attempt = 0 AND bound_at > 0 AND strftime('%s', json_extract(answer, '$.created_at')) IS NOT NULL;
+"""
+
+
+@migrations()
+def m010_paid_when_made(db: Database) -> None:
+    """What was found in the account is money of the day on which Astria made it; `bound_at` was when it was found."""
+    _apply(db, _FOUND_IN_THE_ACCOUNT)
+
+
 def _apply(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

@@ -120,7 +120,7 @@ class Spending:
         between = day_of(self.ctx.wall)
         paid = sum(
             self.ctx.journal.value(
-                f"SELECT coalesce(sum(cost_mc), 0) FROM {table} WHERE {PAID_BETWEEN}", between
+                f"SELECT coalesce(sum(cost_mc), 0) FROM {table} WHERE {PAID_BETWEEN[table]}", between
             )
             for table in TABLES
         )
@@ -134,7 +134,7 @@ class Spending:
     def _under_way(self, between: tuple[float, float]) -> Iterator[Kind]:
         """What is sent, or may be, and has not told its price."""
         for what, columns in _COLUMNS.items():
-            sql = _UNDER_WAY.format(columns=columns, what=what, between=PAID_BETWEEN)
+            sql = _UNDER_WAY.format(columns=columns, what=what, between=PAID_BETWEEN[f"{what}s"])
             for row in self.ctx.journal.rows(sql, between):
                 yield _kind_of(what, row)
 
