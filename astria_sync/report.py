@@ -18,7 +18,7 @@ from astria_sync.core.prices import USD
 from astria_sync.costs import held_back, spent, spent_by_folder
 from astria_sync.expiring import at_risk, sentences
 from astria_sync.reading import reading
-from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, STALE_PACK, STALE_PROMPT, STALE_TUNE
+from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, SAID_OF_TUNE, STALE_PACK, STALE_PROMPT, STALE_TUNE
 from astria_sync.wording import Circumstances, closed_gates, made_besides, problems, why_and_then
 
 SCHEMA: Final = 1  # of the JSON: counts up when a key changes its meaning
@@ -174,7 +174,7 @@ def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) ->
     selects = (
         (_TUNES, STALE_TUNE, " OR o.changed = 1", deleting, "1"),
         (_PROMPTS, STALE_PROMPT, "", deleting, ordered),
-        (_PACKS, STALE_PACK, "", "", "1"),
+        (_PACKS, f"{STALE_PACK} OR ({SAID_OF_TUNE})", "", "", "1"),
     )
     for select, stale, also, in_any_case, every in selects:
         wanted = every if everything else f"({telling}{also}) AND NOT ({stale}){in_any_case}"

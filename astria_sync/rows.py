@@ -19,6 +19,7 @@ _BOOL: Final = frozenset(
         "is_image_folder",
         "approved",
         "complete",
+        "crowd",
         "lost",
         "sought",
         "past_limit",

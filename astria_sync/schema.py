@@ -148,7 +148,8 @@ def m009_deleting(db: Database) -> None:
     _apply(db, _DELETING)
 
 
-_FOUND_IN_THE_ACCOUNT = """
+_MONEY_AND_CROWDS = """
+ALTER TABLE prompts ADD COLUMN crowd INTEGER NOT NULL DEFAULT 0;
 UPDATE tunes SET bound_at = min(made_at, bound_at) WHERE attempt = 0 AND bound_at > 0 AND made_at > 0;
 UPDATE prompts SET bound_at = min(CAST(strftime('%s', json_extract(answer, '$.created_at')) AS REAL), bound_at)
     WHERE attempt = 0 AND bound_at > 0 AND strftime('%s', json_extract(answer, '$.created_at')) IS NOT NULL;
@@ -156,9 +157,12 @@ UPDATE prompts SET bound_at = min(CAST(strftime('%s', json_extract(answer, '$.cr
 
 
 @migrations()
-def m010_paid_when_made(db: Database) -> None:
-    """What was found in the account is money of the day on which Astria made it; `bound_at` was when it was found."""
-    _apply(db, _FOUND_IN_THE_ACCOUNT)
+def m010_money_and_crowds(db: Database) -> None:
+    """`crowd`: one of more new prompts at one go than `hold_above`, however long it waits for something else first.
+
+    What was found in the account is money of the day on which Astria made it; `bound_at` was when it was found.
+    """
+    _apply(db, _MONEY_AND_CROWDS)
 
 
 def _apply(db: Database, statements: str) -> None:

@@ -562,7 +562,8 @@ def test_money_of_an_earlier_version(studio):
             "prompts", row.id, attempt=0, answer={**row.answer, "created_at": "2020-01-02T03:04:05.678Z"}
         )
     with sqlite3.connect(studio.state) as connection:
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm010_paid_when_made'")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm010_money_and_crowds'")
+        connection.execute("ALTER TABLE prompts DROP COLUMN crowd")
     connection.close()
     assert studio.only("p0.prompt").bound_at == 1577934245
     assert spent(studio) == 0
