@@ -271,6 +271,7 @@ class Engine:
             return
         for look in outcome.result:
             self.intake.looked(look)
+            self.tuning.looked(look)
             if look.recursive and look.scope == ".":
                 self.prompting.look_again()
 

@@ -28,7 +28,12 @@ from astria_sync.validate import nearest
 log = logging.getLogger("astria_sync")
 
 _FRESH: Final = 60.0  # seconds that what Astria said of a pack holds for other folders
-_READ_ELSEWHERE: Final = ("urls", "captions", "read")  # of a folder's settings: no words of tune.toml
+_READ_ELSEWHERE: Final = (
+    "urls",
+    "captions",
+    "read",
+    "doubt",
+)  # of a folder's settings: no words of tune.toml
 _HELD: Final = (
     "its {prompts} prompts are more than {limit} new ones at one go; `astria-sync approve` lets them go"
 )

@@ -73,6 +73,28 @@ def planned_tune(engine: Engine, tune: Tune, source: Source) -> Planned:
     )
 
 
+def faulty_folders(engine: Engine) -> list[Planned]:
+    """Folders that are none to make a tune of because something in them is wrong."""
+    wrong = (
+        "kind = 'folder' AND problem != '' AND missing_since IS NULL "
+        "AND NOT EXISTS (SELECT 1 FROM tunes WHERE source_id = sources.id AND current = 1) ORDER BY id"
+    )
+    return [
+        Planned(
+            kind="tune",
+            path=source.path,
+            root=source.root,
+            state="failed",
+            method_path="POST /tunes",
+            fields=[],
+            uploads=[],
+            reason=source.problem,
+            estimate_usd=None,
+        )
+        for source in engine.ctx.journal.sources(wrong)
+    ]
+
+
 def _uploads(engine: Engine, source: Source) -> list[str]:
     contents = scan.contents(roots_of(engine.ctx.settings)[source.root], source.path)
     return [*contents.pictures, *contents.captions]

@@ -19,7 +19,15 @@ from astria_sync.core.wire import form
 from astria_sync.engine import Engine
 from astria_sync.journal import Journal, open_journal
 from astria_sync.judging import Blocked, Ready
-from astria_sync.planned import Planned, goes_with, planned_packs, planned_tune, priced, reason_of
+from astria_sync.planned import (
+    Planned,
+    faulty_folders,
+    goes_with,
+    planned_packs,
+    planned_tune,
+    priced,
+    reason_of,
+)
 from astria_sync.prompting import HELD
 from astria_sync.settings import Settings
 from astria_sync.spending import kind_of_row
@@ -84,7 +92,7 @@ def rehearse(settings: Settings, *, wall: float, ask: Ask | None = None) -> list
         engine = _look(settings, journal, wall, ask)
         _count_the_crowd(engine)
         packs = planned_packs(engine)
-        return [*_tunes(engine), *packs, *_prompts(engine), *_recorded(engine)]
+        return [*_tunes(engine), *faulty_folders(engine), *packs, *_prompts(engine), *_recorded(engine)]
     finally:
         journal.close()
 
