@@ -15,6 +15,8 @@ SCHEMA: Final = 1  # of the JSON
 _SAVED: Final = "SELECT count(*), coalesce(sum(size), 0) FROM images WHERE pulled = 1 AND state = 'saved' AND saved_at >= ?"
 _WAITED_FOR: Final = "SELECT count(*) FROM images WHERE pulled = 1 AND state = 'wanted'"
 _PLACES: Final = "SELECT DISTINCT output FROM prompts WHERE pulled = 1 AND updated_at >= ? ORDER BY 1"
+# Where lies what was known before.
+_KNOWN_IN: Final = "SELECT DISTINCT output FROM prompts WHERE pulled = 1 AND state = 'done' ORDER BY 1"
 _NOT_HAD: Final = """
     SELECT p.remote_id AS id, p.url AS page, p.output, p.folder, p.stem, count(i.id) AS pictures,
         coalesce(nullif(max(i.reason), ''), nullif(p.reason, ''), 'it is not finished') AS why
@@ -32,12 +34,15 @@ def summary(state: Path, asked_at: float) -> dict[str, Any]:
         saved, octets = connection.execute(_SAVED, [asked_at]).fetchone()
         missing = [dict(row) for row in connection.execute(_NOT_HAD, [asked_at])]
         places = [str(Path(row["output"], FOLDER)) for row in connection.execute(_PLACES, [asked_at])]
+        known = [str(Path(row["output"], FOLDER)) for row in connection.execute(_KNOWN_IN)]
+        known = known if job.get("counts", {}).get("known") else []
         full = [
             row["value"] for row in connection.execute("SELECT value FROM meta WHERE key GLOB 'output:*'")
         ]
         return _empty() | {
             "finished": _meta(connection, JOB) is None,
             "folders": places,
+            "known_in": [place for place in known if place not in places],
             "generations": _empty()["generations"] | job.get("counts", {}),
             "pictures": saved,
             "bytes": octets,
@@ -85,6 +90,7 @@ def _empty() -> dict[str, Any]:
         "version": SCHEMA,
         "finished": False,
         "folders": [],
+        "known_in": [],
         "generations": dict.fromkeys(COUNTS, 0),
         "pictures": 0,
         "bytes": 0,
