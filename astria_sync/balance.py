@@ -13,6 +13,7 @@ log = logging.getLogger("astria_sync")
 
 LOW: Final = "low_balance"  # in the state's `meta`: a sentence for `status`
 _EVERY: Final = 3600.0  # seconds between questions
+_SOON: Final = 60.0  # seconds, when what was told last cannot be true any more
 _FIRST: Final = 300.0  # seconds after the start
 _DAY: Final = 86_400.0
 _LEAST: Final = USD // 2  # half a dollar is little, whatever a day costs
@@ -24,17 +25,29 @@ class Balance:
 
     ctx: Context
     _next: float = field(default=0.0, init=False)
+    _asked: float = field(default=0.0, init=False)
 
     def plan(self) -> None:
         """Called on ticks."""
         now = self.ctx.now
-        if now < max(self._next, self.ctx.began + _FIRST) or not self.ctx.gates.reads:
+        usual = max(self._next, self.ctx.began + _FIRST)
+        due = min(usual, self._asked + _SOON) if self._topped_up() else usual
+        if now < due or not self.ctx.gates.reads:
             return
-        self._next = now + _EVERY
+        self._next, self._asked = now + _EVERY, now
         lately = "SELECT 1 FROM {} WHERE bound_at > ? AND attempt > 0 LIMIT 1"
         since = self.ctx.wall - 2 * _EVERY
         if any(self.ctx.journal.value(lately.format(table), [since]) for table in TABLES):
             self.ctx.start("probe", work.Probe())
+
+    def _topped_up(self) -> bool:
+        """Something was paid for since there was nothing left: what was told last is not true any more."""
+        journal = self.ctx.journal
+        if journal.get("balance_mc", 1) > 0:
+            return False
+        later = "SELECT 1 FROM {} WHERE bound_at > ? AND attempt > 0 LIMIT 1"
+        told_at = journal.get("balance_at", 0.0)
+        return any(journal.value(later.format(table), [told_at]) for table in TABLES)
 
 
 def note(ctx: Context, balance_mc: int) -> None:

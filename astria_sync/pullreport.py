@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ _WAITED_FOR: Final = "SELECT count(*) FROM images WHERE pulled = 1 AND state = '
 _PLACES: Final = "SELECT DISTINCT output FROM prompts WHERE pulled = 1 AND updated_at >= ? ORDER BY 1"
 # Where lies what was known before.
 _KNOWN_IN: Final = "SELECT DISTINCT output FROM prompts WHERE pulled = 1 AND state = 'done' ORDER BY 1"
+_NO_ROOM: Final = "there is no room for it"
 _NOT_HAD: Final = """
     SELECT p.remote_id AS id, p.url AS page, p.output, p.folder, p.stem, count(i.id) AS pictures,
         coalesce(nullif(max(i.reason), ''), nullif(p.reason, ''), 'it is not finished') AS why
@@ -36,9 +38,7 @@ def summary(state: Path, asked_at: float) -> dict[str, Any]:
         places = [str(Path(row["output"], FOLDER)) for row in connection.execute(_PLACES, [asked_at])]
         known = [str(Path(row["output"], FOLDER)) for row in connection.execute(_KNOWN_IN)]
         known = known if job.get("counts", {}).get("known") else []
-        full = [
-            row["value"] for row in connection.execute("SELECT value FROM meta WHERE key GLOB 'output:*'")
-        ]
+        full = dict(connection.execute("SELECT substr(key, 8), value FROM meta WHERE key GLOB 'output:*'"))
         return _empty() | {
             "finished": _meta(connection, JOB) is None,
             "folders": places,
@@ -47,8 +47,8 @@ def summary(state: Path, asked_at: float) -> dict[str, Any]:
             "pictures": saved,
             "bytes": octets,
             "waiting": connection.execute(_WAITED_FOR).fetchone()[0],
-            "not_had": [_item(one) for one in missing],
-            "problems": [*job.get("problems", ()), *(json.loads(text) for text in full)],
+            "not_had": [_item(one, full) for one in missing],
+            "problems": [*job.get("problems", ()), *(json.loads(text) for text in full.values())],
         }
 
 
@@ -69,14 +69,14 @@ def under_way(state: Path) -> tuple[bool, str]:
         return _meta(connection, JOB) is not None or bool(unfinished(rows, full)), refused
 
 
-def _item(row: dict[str, Any]) -> dict[str, Any]:
+def _item(row: dict[str, Any], full: Collection[str]) -> dict[str, Any]:
     path = Path(row["output"], row["folder"], f"{row['stem']}-{row['id']}")
     return {
         "id": row["id"],
         "page": row["page"],
         "path": str(path),
         "pictures": row["pictures"],
-        "why": row["why"],
+        "why": _NO_ROOM if row["output"] in full else row["why"],
     }
 
 

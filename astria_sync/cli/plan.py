@@ -155,7 +155,7 @@ def _one(one: "Planned", *, verbose: bool) -> None:
     files = f", {count(len(one.uploads), 'file')}" if one.uploads else ""
     show(f"      {visible(one.method_path)}{files}, {price}")
     for name, value in one.fields:
-        if verbose or name == "prompt[text]":
+        if verbose or (name == "prompt[text]" and value.strip()):
             show(f"        {_field(name, value, verbose=verbose)}")
     if verbose:
         for upload in one.uploads:
