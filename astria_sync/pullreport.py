@@ -33,23 +33,35 @@ def summary(state: Path, asked_at: float) -> dict[str, Any]:
         if connection is None:
             return _empty()
         job = _meta(connection, JOB) or _meta(connection, LAST) or {}
-        saved, octets = connection.execute(_SAVED, [asked_at]).fetchone()
         missing = [dict(row) for row in connection.execute(_NOT_HAD, [asked_at])]
         places = [str(Path(row["output"], FOLDER)) for row in connection.execute(_PLACES, [asked_at])]
         known = [str(Path(row["output"], FOLDER)) for row in connection.execute(_KNOWN_IN)]
         known = known if job.get("counts", {}).get("known") else []
         full = dict(connection.execute("SELECT substr(key, 8), value FROM meta WHERE key GLOB 'output:*'"))
-        return _empty() | {
+        return _so_far(connection, asked_at) | {
             "finished": _meta(connection, JOB) is None,
             "folders": places,
             "known_in": [place for place in known if place not in places],
-            "generations": _empty()["generations"] | job.get("counts", {}),
-            "pictures": saved,
-            "bytes": octets,
-            "waiting": connection.execute(_WAITED_FOR).fetchone()[0],
             "not_had": [_item(one, full) for one in missing],
             "problems": [*job.get("problems", ()), *(json.loads(text) for text in full.values())],
         }
+
+
+def so_far(state: Path, asked_at: float) -> dict[str, Any]:
+    """The numbers of it alone, which take no more memory the more there is."""
+    with reading(state) as connection:
+        return _empty() if connection is None else _so_far(connection, asked_at)
+
+
+def _so_far(connection: sqlite3.Connection, asked_at: float) -> dict[str, Any]:
+    job = _meta(connection, JOB) or _meta(connection, LAST) or {}
+    saved, octets = connection.execute(_SAVED, [asked_at]).fetchone()
+    return _empty() | {
+        "generations": _empty()["generations"] | job.get("counts", {}),
+        "pictures": saved,
+        "bytes": octets,
+        "waiting": connection.execute(_WAITED_FOR).fetchone()[0],
+    }
 
 
 def under_way(state: Path) -> tuple[bool, str]:

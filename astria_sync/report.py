@@ -266,9 +266,12 @@ def _duplicates(connection: sqlite3.Connection, within: str) -> list[dict[str, A
 def _file_problems(connection: sqlite3.Connection, within: str) -> list[dict[str, str]]:
     """A tune.toml that cannot be used in a folder without pictures: no order shows it."""
     sql = f"""
-        SELECT s.path, s.problem FROM sources s WHERE {within} AND s.problem != '' AND s.missing_since IS NULL
+        SELECT s.root, s.path, s.problem FROM sources s WHERE {within} AND s.problem != '' AND s.missing_since IS NULL
         AND s.kind = 'folder' AND NOT EXISTS (SELECT 1 FROM tunes WHERE source_id = s.id AND current = 1)"""
-    return [{"kind": "file", "text": f"{row['path']}: {row['problem']}"} for row in connection.execute(sql)]
+    return [
+        {"kind": "file", "text": f"{row['path'] if row['path'] != '.' else row['root']}: {row['problem']}"}
+        for row in connection.execute(sql)
+    ]
 
 
 def _expiring(

@@ -142,7 +142,7 @@ def _have_it_done(
             arguments,
             environ=invocation.environ,
             home=invocation.home,
-            on_progress=lambda: told(progress(pullreport.summary(settings.state, began))),
+            on_progress=lambda: told(progress(pullreport.so_far(settings.state, began))),
         ).pull()
     return began
 
@@ -174,7 +174,7 @@ def _follow(settings: "Settings", asked_at: float, told: "Progress") -> None:
             return
         looks += 1
         if looks % _EVERY == 0:
-            told(progress(pullreport.summary(settings.state, asked_at)))
+            told(progress(pullreport.so_far(settings.state, asked_at)))
         time.sleep(_LOOK)
 
 

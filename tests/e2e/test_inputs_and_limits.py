@@ -2,6 +2,7 @@
 
 import pytest
 
+from astria_sync import report
 from astria_sync.rehearsal import rehearse
 
 
@@ -72,6 +73,16 @@ def test_a_faulty_prompt_does_not_stop_a_folder_that_it_does_not_name(studio):
     studio.write("joan/a.prompt", WRONG)
     studio.run_once()
     assert studio.made() == (2, 0)
+
+
+def test_status_names_the_root_of_the_doubt(studio):
+    """The watched folder itself is called by its path."""
+    studio.picture("pose.jpg")
+    studio.write("a.prompt", WRONG)
+    studio.run_once()
+    stopped = {"running": False, "pid": None, "since": None}
+    found = report.snapshot(studio.state, now=0, daemon=stopped)
+    assert [one["text"].partition(": ")[0] for one in found["problems"]] == [str(studio.inbox)]
 
 
 def test_plan_tells_of_the_doubt(studio):
