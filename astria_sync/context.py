@@ -137,6 +137,7 @@ class Context:
         if name in {NETWORK, AUTH}:
             delay = min(delay, _KNOCK)
         self.gates.close(name, Gate(reason, self.now + delay))
+        self.journal.put(f"until:{name}", self.gates.closed[name].until)
         if self.journal.get(f"gate:{name}") != reason:
             self.journal.put(f"gate:{name}", reason)
             self.event("daemon", None, None, f"{name} closed", reason)
@@ -163,6 +164,7 @@ class Context:
         """Open the doors that open by themselves."""
         if self.gates.pass_time(self.now):
             self.journal.put("gate:slow", None)
+            self.journal.put("until:slow", None)
 
     def _clock_was_set(self, by: float) -> None:
         """What is under way is as old as it was; and who asks when something is due is told the time that it will be then."""
@@ -182,6 +184,7 @@ class Context:
         for name in names:
             if self.journal.get(f"gate:{name}") is not None:
                 self.journal.put(f"gate:{name}", None)
+                self.journal.put(f"until:{name}", None)
                 self.event("daemon", None, None, f"{name} opened")
                 log.info("%s: work goes on", name)
 

@@ -165,6 +165,18 @@ def m010_money_and_crowds(db: Database) -> None:
     _apply(db, _MONEY_AND_CROWDS)
 
 
+_LIVE = """
+CREATE INDEX images_saved ON images (saved_at) WHERE state = 'saved';
+CREATE INDEX sources_problem ON sources (id) WHERE problem != '';
+"""
+
+
+@migrations()
+def m013_live(db: Database) -> None:
+    """What the live view asks for once a second: the pictures that came last, and files that cannot be used."""
+    _apply(db, _LIVE)
+
+
 def _apply(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

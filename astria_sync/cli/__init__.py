@@ -81,7 +81,7 @@ class Commands(Group):
             with formatter.section(title):
                 formatter.write_dl([(name, text) for name, (_, text) in group.items()])
         with formatter.section("Not available in this version yet"):
-            formatter.write_text(", ".join(LATER) + ", status --watch")
+            formatter.write_text(", ".join(LATER))
 
     def main(  # type: ignore[override] # it never returns
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
