@@ -84,7 +84,7 @@ class Blocks:
         width = _size(sys.stdout)[0] if sys.stdout.isatty() else _PRINTED
         lines = [plain(line) for line in page(seen, now=now, width=width)]
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-        print(*_spelled([f"--- {moment}", *lines, ""], sys.stdout), sep="\n", flush=True)
+        print(*spelled([f"--- {moment}", *lines, ""], sys.stdout), sep="\n", flush=True)
 
 
 class Screen:
@@ -142,7 +142,8 @@ def as_text(lines: list[Line], encoding: str = "utf-8") -> Any:
     return text
 
 
-def _spelled(lines: list[str], stream: TextIO) -> list[str]:
+def spelled(lines: list[str], stream: TextIO) -> list[str]:
+    """In letters that the stream can take."""
     known = (stream.encoding or "").lower().startswith("utf")
     return lines if known else [line.translate(_ASCII) for line in lines]
 
