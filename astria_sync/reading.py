@@ -51,7 +51,7 @@ class Window:
         It costs a system call or two and one question that SQLite answers without reading the file.
         """
         with _explained(self._state):
-            lies = _stamp(self._state)
+            lies = stamp(self._state)
             if lies != self._lies:
                 self.close()
                 self._connection = self._open() if lies else None
@@ -95,13 +95,13 @@ class Window:
         if self._connection is None:
             return None
         if not self._connection.execute("PRAGMA database_list").fetchone()["file"]:  # a copy in memory
-            if (beside := _stamp(Path(f"{self._state}-wal"))) != self._version:
+            if (beside := stamp(Path(f"{self._state}-wal"))) != self._version:
                 self._lies = ()
             return beside
         return self._connection.execute("PRAGMA data_version").fetchone()[0]
 
 
-def _stamp(path: Path) -> object:
+def stamp(path: Path) -> object:
     """What tells a file from another, and from what it was; None if there is none."""
     try:
         info = path.stat()

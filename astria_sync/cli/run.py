@@ -1,8 +1,11 @@
 """`run`: the daemon in the foreground."""
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
     from astria_sync.service import Service
 
     settings = invocation.settings()
+    click.get_current_context().with_resource(_progress(settings.state))
     logs.set_up(verbose=invocation.verbose)
     started = time.time()
     ready: list[Any] = []
@@ -56,6 +60,15 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
             for line in summary(settings.state, since=started, over=not code):
                 tell(line)
     return code
+
+
+def _progress(state: Path) -> AbstractContextManager[None]:
+    """A line on how the work stands below the log, where there is a terminal to show it."""
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return nullcontext()
+    from astria_sync.cli.lastline import below_the_log  # with the widths of letters, which no service needs
+
+    return below_the_log(state)
 
 
 def summary(state: Path, *, since: float, over: bool = True) -> Iterator[str]:
