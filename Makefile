@@ -10,7 +10,7 @@ WORKERS ?= 4
 N ?= 10000
 SEED ?= 1000
 
-.PHONY: demo test crashes lint check format wheel clean print-python diagrams soak rivals
+.PHONY: demo test crashes lint check format wheel clean print-python diagrams pictures soak rivals
 
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
@@ -68,3 +68,6 @@ clean:
 
 diagrams: $(VENV)/.installed
 	$(BIN)/python -m tests.diagrams docs/design.md
+
+pictures: $(VENV)/.test  # of the live view, for the documents
+	$(BIN)/python -m tests.pictures docs/pictures

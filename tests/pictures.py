@@ -1,6 +1,8 @@
 """Draws the pictures of the live view in docs/pictures, of made-up work: `python -m tests.pictures docs/pictures`."""
 
+import html
 import io
+import re
 import sys
 import time
 from pathlib import Path
@@ -111,7 +113,14 @@ def _drawn(width: int, height: int | None) -> str:
         record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
     console.print(as_text(page(busy(), now=NOW, width=width, height=height)))
-    return console.export_svg(title="astria-sync status --watch", unique_id="live")
+    drawing = console.export_svg(title="astria-sync status --watch", unique_id="live")
+    # A document that fetches a font from somewhere tells where it is read.
+    return re.sub(r"\n\s*@font-face \{.*?\}", "", drawing, flags=re.DOTALL)
+
+
+def words(drawing: str) -> list[str]:
+    """What can be read in an SVG."""
+    return [html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", drawing)]
 
 
 if __name__ == "__main__":
