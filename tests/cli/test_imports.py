@@ -23,7 +23,7 @@ def loaded(desk, *arguments):
     """What a call has in sys.modules at its end."""
     script = (
         "import sys, atexit\n"
-        "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
+        "atexit.register(lambda: print(*sorted(k for k, v in sys.modules.items() if v), file=sys.stderr))\n"
         "from astria_sync.cli import main\n"
         f"sys.argv = ['astria-sync', *{arguments!r}]\n"
         "main()\n"
