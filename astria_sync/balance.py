@@ -1,6 +1,5 @@
 """The account's balance: asked for now and then while money goes out, and a warning before it runs out."""
 
-import logging
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,8 +7,6 @@ from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.prices import USD, dollars
 from astria_sync.costs import PAID_BETWEEN, TABLES
-
-log = logging.getLogger("astria_sync")
 
 LOW: Final = "low_balance"  # in the state's `meta`: a sentence for `status`
 _EVERY: Final = 3600.0  # seconds between questions
@@ -67,6 +64,6 @@ def note(ctx: Context, balance_mc: int) -> None:
         else None
     )
     if text and journal.get(LOW) is None:
-        log.warning("%s", text)
+        ctx.say("warning", text)
     if journal.get(LOW) != text:
         journal.put(LOW, text)

@@ -1,6 +1,5 @@
 """Rows and the objects that Astria has for them: from the moment an id is known to trained, or to the first picture."""
 
-import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +14,6 @@ from astria_sync.mocks import check_cost
 from astria_sync.prompting import Prompting
 from astria_sync.pulled import release
 from astria_sync.tuning import Tuning
-
-log = logging.getLogger("astria_sync")
 
 
 def packed(source: Source, tune: Tune) -> bool:
@@ -36,17 +33,11 @@ class Binding:
 
     def move(self, row: Tune | Prompt, event: Event, **values: Any) -> Tune | Prompt:
         """Let an event happen to a tune or prompt, and tell those that wait for it."""
-        log.info(
-            "%s %s: %s%s", *self._name(row), event, f" ({values['reason']})" if values.get("reason") else ""
-        )
         if isinstance(row, Prompt):
             return self.ctx.journal.move_prompt(row, event, self.ctx.wall, **values)
         moved = self.ctx.journal.move_tune(row, event, self.ctx.wall, **values)
         self.prompting.folders_changed(self.ctx.journal.source(row.source_id).name)
         return moved
-
-    def _name(self, row: Tune | Prompt) -> tuple[str, str]:
-        return kind_of(row), self.ctx.journal.source(row.source_id).path
 
     def owner(self, kind: str, remote_id: int) -> int | None:
         """The row that has this id."""

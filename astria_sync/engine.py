@@ -216,7 +216,8 @@ class Engine:
 
     def _take(self, message: Any) -> None:
         if isinstance(message, Outcome):
-            self.ctx.finish(message.work)
+            key = self.ctx.finish(message.work)
+            self.ctx.say("debug", f"came back: {type(message.work).__name__} {key}")
             if message.failure is not None:
                 log.debug("%s failed", type(message.work).__name__, exc_info=message.failure)
             self._outcomes[type(message.work)](message)
@@ -266,8 +267,7 @@ class Engine:
 
     def _walked(self, outcome: Outcome) -> None:
         if outcome.failure is not None:
-            log.error("%s could not be looked at (%s)", outcome.work.root, outcome.failure)
-            self.intake.walk_failed(outcome.work)
+            self.intake.walk_failed(outcome.work, outcome.failure)
             return
         for look in outcome.result:
             self.intake.looked(look)

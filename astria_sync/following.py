@@ -3,7 +3,6 @@
 One page of a list shows 120 objects, so work is followed by pages, never one by one (astria-api.md "Prompts").
 """
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,6 @@ from astria_sync.doors import Doors
 from astria_sync.fetching import Fetching
 from astria_sync.prompting import Prompting
 from astria_sync.tuning import Tuning
-
-log = logging.getLogger("astria_sync")
 
 _GONE_AFTER: Final = (
     4  # times in a row that an object is not shown where it should be: a list that lags once is no loss
@@ -237,12 +234,12 @@ class Following:
                 title=done.get("title", tune.title),
                 class_noun=done.get("name", tune.class_noun),
             )
-            self.ctx.event("tune", tune.id, tune.source_id, "patched", ", ".join(piece.values))
+            self.ctx.event("tune", tune.id, tune.source_id, "patched", ", ".join(piece.values), level="info")
             self.prompting.folders_changed(self.ctx.journal.source(tune.source_id).name)
         elif verdict in {Verdict.REFUSED, Verdict.GONE} and isinstance(result, Answer):
             reason = f"Astria did not take the change of {', '.join(piece.values)}: {message(result)}"
             self.ctx.journal.change("tunes", tune.id, patched=done, patch=left, reason=reason)
-            self.ctx.event("tune", tune.id, tune.source_id, "patch refused", reason)
+            self.ctx.event("tune", tune.id, tune.source_id, "patch refused", reason, level="error")
         else:
             self.ctx.journal.change("tunes", tune.id, next_at=self.ctx.now + self.ctx.backoff(1))
             self.doors.close_for(verdict, result)

@@ -1,7 +1,6 @@
 """Never buy what cannot be saved: an output that takes no pictures lets no prompt of its roots go out."""
 
 import json
-import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Final
 from astria_sync.context import Context
 from astria_sync.costs import coming
 from astria_sync.disk import Disk
-
-log = logging.getLogger("astria_sync")
 
 _RESERVE: Final = 128 * 1024 * 1024  # bytes that stay free whatever comes
 _PICTURE: Final = (
@@ -148,5 +145,5 @@ class Room:
         if problem != before:
             self.ctx.journal.put(f"output:{output}", problem or None)
         if bool(problem) != bool(before):
-            self.ctx.event("daemon", None, None, "output", problem or f"{output} can be written again")
-            (log.warning if problem else log.info)("%s", problem or f"{output} can be written again")
+            told = problem or f"{output} can be written again"
+            self.ctx.event("daemon", None, None, "output", told, level="warning" if problem else "info")

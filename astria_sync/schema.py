@@ -165,6 +165,26 @@ def m010_money_and_crowds(db: Database) -> None:
     _apply(db, _MONEY_AND_CROWDS)
 
 
+_HISTORY = """
+ALTER TABLE events ADD COLUMN was TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN state TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN remote_id INTEGER;
+ALTER TABLE events ADD COLUMN seconds REAL;
+ALTER TABLE events ADD COLUMN cost_mc INTEGER;
+ALTER TABLE events ADD COLUMN root TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN path TEXT NOT NULL DEFAULT '';
+CREATE INDEX events_place ON events (path) WHERE path != '';
+UPDATE events SET path = substr(detail, 1, instr(detail, ' -> ') - 1), root = (SELECT root FROM sources WHERE id = source_id)
+    WHERE event = 'moved' AND detail LIKE '% -> %' AND source_id IN (SELECT id FROM sources);
+"""
+
+
+@migrations()
+def m012_history(db: Database) -> None:
+    """What `log` tells: states, Astria's id, how long it took, money; `root`, `path`: where a file was that moved or is forgotten."""
+    _apply(db, _HISTORY)
+
+
 _LIVE = """
 CREATE INDEX images_saved ON images (saved_at) WHERE state = 'saved';
 CREATE INDEX sources_problem ON sources (id) WHERE problem != '';

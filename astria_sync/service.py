@@ -21,6 +21,7 @@ from astria_sync.download import Downloader
 from astria_sync.engine import Engine
 from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised, StateDamaged
 from astria_sync.keeping import Keeper, sole_owner
+from astria_sync.logbook import Logbook
 from astria_sync.loop import Loop
 from astria_sync.messenger import Messenger
 from astria_sync.picturehosts import is_this_machine
@@ -147,6 +148,7 @@ class Service:
             remove_file=disk.remove,
             refreshes=True,
         )
+        ctx.journal.on_commit = Logbook(ctx.journal, roots=len(settings.watch))
         engine = self._engine = self._engine_of(ctx, pool)
         engine.inbox = self._inbox
         engine.telling.progress = tasks.progress

@@ -1,7 +1,6 @@
 """From image folders to orders for tunes: what a settled folder means for the tune it has, or has not."""
 
 import dataclasses
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +18,6 @@ from astria_sync.intake import Intake
 from astria_sync.late import give_up
 from astria_sync.modelnames import FORMER
 from astria_sync.tunefile import TuneSettings
-
-log = logging.getLogger("astria_sync")
 
 CHANGED = "the folder has changed since its tune was made; `astria-sync retrain` makes a new one"
 _NO_BASE = "base_tune:"
@@ -137,7 +134,12 @@ class Tuning:
         )
         if problems != tuple(source.problem.splitlines()):
             self.ctx.event(
-                "source", source.id, source.id, "problem" if problems else "mended", "; ".join(problems)
+                "source",
+                source.id,
+                source.id,
+                "problem" if problems else "mended",
+                "; ".join(problems),
+                level="error" if problems else "info",
             )
         source = journal.source(source.id)
         self.intake.on_folders(source.name)

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 import click
 
 import astria_sync
-from astria_sync.cli.common import Group, Invocation, say
+from astria_sync.cli.common import Group, Invocation, log_format_option, say
 from astria_sync.errors import AstriaSyncError
 
 # name → the module that has a function of that name, and what `--help` says of it
@@ -196,15 +196,18 @@ def _os_error(error: OSError) -> str:
     help="Use NAME.toml beside the default configuration, with a state of its own.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every step in the log, every field in `plan`.")
+@log_format_option
 @click.version_option(astria_sync.__version__, prog_name="astria-sync")
 @click.pass_context
-def cli(ctx: click.Context, config: Path | None, profile: str | None, *, verbose: bool) -> None:
+def cli(
+    ctx: click.Context, config: Path | None, profile: str | None, log_format: str | None, *, verbose: bool
+) -> None:
     """Drop a folder of photos, get a tune at Astria; save a .prompt file, get the pictures."""
     if config is not None and profile is not None:
         raise click.UsageError(
             "Give --config or --profile, not both: a profile is a configuration of its own."
         )
-    ctx.obj = Invocation(config=config, profile=profile, verbose=verbose)
+    ctx.obj = Invocation(config=config, profile=profile, verbose=verbose, log_format=log_format or "auto")
 
 
 def main() -> NoReturn:

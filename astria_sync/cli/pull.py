@@ -132,7 +132,9 @@ def _have_it_done(
     from astria_sync.cli import logs
     from astria_sync.rescue import Rescue
 
-    logs.set_up(verbose=invocation.verbose, quiet=True)
+    logs.set_up(
+        verbose=invocation.verbose, quiet=True, wanted=invocation.log_format, environ=invocation.environ
+    )
     if place is not None:
         say(f"What the account has goes to {place}/_account")
     began = time.time()

@@ -12,7 +12,16 @@ from typing import Any
 import click
 
 from astria_sync import report
-from astria_sync.cli.common import Invocation, command, count, pass_invocation, size, tell, visible
+from astria_sync.cli.common import (
+    Invocation,
+    command,
+    count,
+    log_format_option,
+    pass_invocation,
+    size,
+    tell,
+    visible,
+)
 from astria_sync.core.prices import dollars
 
 log = logging.getLogger("astria_sync")
@@ -30,8 +39,9 @@ _FAILED = {"failed", "expired", "deleted"}
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this long."
 )
+@log_format_option
 @pass_invocation
-def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
+def run(invocation: Invocation, *, once: bool, timeout: float | None, log_format: str | None) -> int:
     """Watch the folders, order what is new, fetch the pictures; until stopped.
 
     Ends on Ctrl-C or SIGTERM once requests under way are answered; a second Ctrl-C does not wait. With --once it ends with 1
@@ -42,7 +52,8 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
 
     settings = invocation.settings()
     click.get_current_context().with_resource(_progress(settings.state))
-    logs.set_up(verbose=invocation.verbose)
+    wanted = log_format or invocation.log_format
+    logs.set_up(verbose=invocation.verbose, wanted=wanted, environ=invocation.environ)
     started = time.time()
     ready: list[Any] = []
 
@@ -56,6 +67,7 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
     try:
         code = service.run(once=once, timeout=timeout, on_ready=on_ready)
     finally:
+        logs.flush()
         if once and ready:
             for line in summary(settings.state, since=started, over=not code):
                 tell(line)
