@@ -219,12 +219,10 @@ class Journal:
             self._conn.execute(NEW_EVENT, event_row(one))
 
     def record(
-        self, at: float, kind: str, item_id: int | None, source_id: int | None, event: str, detail: str = ""
+        self, at: float, kind: str, item: int | None, source: int | None, event: str, detail: str = ""
     ) -> None:
         """The same in short, of what is no news for whoever reads along."""
-        self.note(
-            Happening(at=at, kind=kind, item_id=item_id, source_id=source_id, event=event, detail=detail)
-        )
+        self.note(Happening(at=at, kind=kind, item_id=item, source_id=source, event=event, detail=detail))
 
     def forget_source(self, source: Source, heir: int | None = None) -> None:
         """Drop a source; its history becomes that of its heir, or stays under the place where the file was."""
@@ -251,6 +249,10 @@ class Journal:
     def change_all(self, table: str, what: str, where: str, *values: Any) -> None:
         """Set columns of every row that fits, without a change of state."""
         self._conn.execute(f"UPDATE {table} SET {what} WHERE {where}", values)
+
+    def erase(self, sql: str, values: Sequence[Any]) -> int:
+        """Delete what a question of one's own names; how many rows."""
+        return self._conn.execute(sql, values).rowcount
 
     def next_deadline(self, now: float) -> float | None:
         """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""

@@ -76,6 +76,7 @@ def facts(one: Happening, root: str, path: str) -> Mapping[str, Any]:
         "seconds": one.seconds,
         "seconds_since_sent": one.since_sent,
         "cost_usd": None if one.cost_mc is None else one.cost_mc / USD,
+        "pictures_in": one.into,
         "reason": one.detail if one.event else "",
     }
     return {key: value for key, value in found.items() if value not in (None, "", {})}

@@ -14,6 +14,7 @@ from astria_sync.core import work
 from astria_sync.core.gates import NETWORK
 from astria_sync.core.naming import picture_name, temporary_name
 from astria_sync.expiring import at_risk, sentences
+from astria_sync.pruning import Pruning
 from astria_sync.trouble import is_damage
 
 _BACKED_UP: Final = "backup_at"
@@ -132,11 +133,13 @@ class Upkeep:
     on_models: Callable[[], None] = lambda: None
     expiring: Expiring = field(init=False)
     balance: Balance = field(init=False)
+    pruning: Pruning = field(init=False)
     models: ModelNames = field(init=False)
     _not_before: float = field(default=-math.inf, init=False)
 
     def __post_init__(self) -> None:
-        """What expires, what is left of the balance, and what models are called, are questions of their own."""
+        """What expires, what is left of the balance, what is kept of the history, what models are called: each is its own."""
+        self.pruning = Pruning(ctx=self.ctx)
         self.expiring, self.balance = Expiring(ctx=self.ctx), Balance(ctx=self.ctx)
         self.models = ModelNames(ctx=self.ctx, on_models=self.on_models)
 
@@ -146,6 +149,7 @@ class Upkeep:
         self._tidy()
         self.expiring.plan()
         self.balance.plan()
+        self.pruning.plan()
         self.models.plan()
 
     def _tidy(self) -> None:

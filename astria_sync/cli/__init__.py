@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "Every day": {
         "run": ("run", "Watch the folders and fetch the pictures, until stopped (or --once)."),
         "status": ("status", "What waits, runs, failed and why; counts; money spent."),
+        "log": ("log", "Everything that happened to one file or folder."),
         "plan": ("plan", "What would be sent, to where, and about what it costs. Sends nothing."),
         "pull": ("pull", "Fetch what was made elsewhere too: web page, other clients, packs."),
         "verify": ("verify", "Re-read and compare every picture; fetch again what is missing (--repair)."),
@@ -49,7 +50,6 @@ COMMANDS: Final = {
 }
 LATER: Final = {
     "service": "the systemd user service",
-    "log": "everything that happened to one file or folder",
 }
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 _PIPE_CLOSED: Final = 141  # 128 + SIGPIPE

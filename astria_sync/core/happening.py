@@ -1,5 +1,6 @@
 """One thing that happened, as a row of the history and as a line of the log have it, and the sentence that tells of it."""
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -45,7 +46,7 @@ _WORDS: Final[Mapping[str, str]] = {
     Event.REFUSED: _FAILED,
     Event.TRAINED: "is ready",
     Event.PICTURED: "has pictures to fetch",
-    Event.SAVED: "is done, all its pictures are saved",
+    Event.SAVED: "is done, its pictures are saved",
     Event.USER_ERROR: _FAILED,
     Event.RETRY: "is tried again",
     Event.GONE: "is gone at Astria",
@@ -56,6 +57,7 @@ _WORDS: Final[Mapping[str, str]] = {
 # The same of what is no move: of files, and of orders.
 _OTHER_WORDS: Final[Mapping[tuple[str, str], str]] = {
     ("source", "seen"): "was seen",
+    ("source", "read"): "was read",
     ("source", "gone"): "is gone",
     ("source", "forgotten"): "is gone; nothing was sent of it",
     ("source", "back"): "is back",
@@ -103,6 +105,7 @@ class Happening:
     since_sent: float | None = None
     cost_mc: int | None = None
     variant: Mapping[str, str] = field(default_factory=dict)
+    into: str = ""  # where its pictures are
     subject_id: int | None = None  # the folder that a prompt is run for
     # Where its source lay, if that is not where the source is now: of what moved or is forgotten.
     root: str = ""
@@ -130,6 +133,9 @@ def moved(before: Tune | Prompt | Pack, after: Tune | Prompt | Pack, event: Even
         since_sent=None if sent is None else _lasted(sent, at),
         cost_mc=None if isinstance(after, Pack) else after.cost_mc or None,
         variant=after.variant if isinstance(after, Prompt) else {},
+        into=posixpath.join(after.output, after.folder)
+        if isinstance(after, Prompt) and event == Event.SAVED
+        else "",
         subject_id=after.subject_id if isinstance(after, Prompt) else None,
     )
 
@@ -159,21 +165,23 @@ def _lasted(since: float, until: float) -> float | None:
 
 def sentence(one: Happening, file: str) -> str:
     """What happened, to which file; for people."""
-    if one.kind == "daemon" or not file:
+    if one.kind == "daemon":
         return one.detail or one.event
     variant = ", ".join(f"{name}: {value}" for name, value in one.variant.items())
-    told = _told(one)
+    head = " ".join(part for part in (file, f"[{variant}]" if variant else "") if part)
+    told = _told(one, posixpath.basename(file))
     # A sentence that was made for other places names its file itself.
-    return told if told.startswith(file) else f"{file}{f' [{variant}]' if variant else ''}: {told}"
+    return told if not head or (file and told.startswith(file)) else f"{head}: {told}"
 
 
-def _told(one: Happening) -> str:
+def _told(one: Happening, name: str) -> str:
+    detail = one.detail.removeprefix(f"{name}: ")
     if not one.event or one.event in _REASONED:
-        return one.detail
+        return detail
     other = _OTHER_WORDS.get((one.kind, one.event))
     words = other or (_move(one) if one.event in _WORDS or one.event == Event.BOUND else one.event)
     facts = "; ".join(_facts(one))
-    return f"{words}{f' ({facts})' if facts else ''}{f': {one.detail}' if one.detail else ''}"
+    return f"{words}{f' ({facts})' if facts else ''}{f': {detail}' if detail else ''}"
 
 
 def _move(one: Happening) -> str:
@@ -193,7 +201,7 @@ def _bound(was: str) -> str:
 
 
 def _facts(one: Happening) -> list[str]:
-    facts = []
+    facts = [f"in {one.into}"] if one.into else []
     if one.since_sent is not None:
         facts.append(f"{spoken(one.since_sent)} after it was sent")
     elif one.seconds is not None and one.event == Event.BOUND:
