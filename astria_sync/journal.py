@@ -48,7 +48,7 @@ class Journal:
         Raises StateGoneError if the file is not at its place any more: what is committed to it would be forgotten.
         """
         told = len(self._happened)
-        if self._in_transaction():
+        if self._conn.in_transaction:
             try:
                 with self._db.atomic():  # a savepoint
                     yield
@@ -71,9 +71,6 @@ class Journal:
         happened, self._happened = self._happened, []
         if happened and self.on_commit:
             self.on_commit(happened)
-
-    def _in_transaction(self) -> bool:
-        return self._conn.in_transaction
 
     def close(self) -> None:
         """Checkpoint and close; the state is then one file."""
@@ -221,8 +218,9 @@ class Journal:
     def record(
         self, at: float, kind: str, item: int | None, source: int | None, event: str, detail: str = ""
     ) -> None:
-        """The same in short, of what is no news for whoever reads along."""
-        self.note(Happening(at=at, kind=kind, item_id=item, source_id=source, event=event, detail=detail))
+        """The same in short, of what a person asked for."""
+        one = Happening(at=at, kind=kind, item_id=item, source_id=source, event=event, detail=detail)
+        self.note(replace(one, level="info"))
 
     def forget_source(self, source: Source, heir: int | None = None) -> None:
         """Drop a source; its history becomes that of its heir, or stays under the place where the file was."""

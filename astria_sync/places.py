@@ -99,7 +99,7 @@ def new_source(ctx: Context, key: Key, sight: FolderSight | FileSight) -> int:
         new_prompt(ctx, source_id)
     elif pictured:
         journal.add("tunes", source_id=source_id, state=TuneState.SETTLING, created_at=wall, updated_at=wall)
-    journal.record(wall, "source", source_id, source_id, "seen", f"{kind} {path}")
+    ctx.event("source", source_id, source_id, "seen", f"{kind} {path}")
     return source_id
 
 

@@ -162,6 +162,7 @@ def test_what_was_held_back_is_told_when_its_time_has_come(log, monkeypatch):
     record = log.makeRecord("here", logging.INFO, "", 0, "held", (), None)
     log.handle(record)
     log.sink._repeats._known[sink._key(record)].held = 3
+    log.sink._repeats._held = 3
     log.sink._queue.put("")
     assert told.wait(20)
 
