@@ -145,6 +145,17 @@ def test_a_clock_that_was_set_gives_no_time(journal, prompt, caplog):
     assert "seconds" not in caplog.records[0].facts
 
 
+def test_the_same_failure_again_is_told_in_the_same_words(journal, prompt):
+    """Who compares the two (notifications do) sees that it is the same."""
+    refused = {"reason": "Astria refused it", "error": "No such thing, dear"}
+    for state in ("submitting", "submitting"):
+        journal.change("prompts", prompt.id, state=state)
+        with journal.transaction():
+            journal.move_prompt(journal.prompt(prompt.id), Event.REFUSED, 2.0, **refused)
+    details = [row["detail"] for row in journal.rows("SELECT detail FROM events")]
+    assert details == ["Astria refused it: No such thing, dear"] * 2
+
+
 def test_nobody_listens(journal, prompt):
     """A rehearsal, and commands without a daemon, collect nothing."""
     journal.on_commit = None

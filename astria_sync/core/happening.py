@@ -115,8 +115,9 @@ class Happening:
 def moved(before: Tune | Prompt | Pack, after: Tune | Prompt | Pack, event: Event, at: float) -> Happening:
     """A move of lifecycle.py, from the row before and after it."""
     kind = type(after).__name__.lower()
-    reason = after.reason if after.reason != before.reason or _needs_reason(event) else ""
-    error = after.error if after.error != before.error else ""
+    always = _needs_reason(event)
+    reason = after.reason if always or after.reason != before.reason else ""
+    error = after.error if always or after.error != before.error else ""
     sent = after.armed_at if after.attempt and event in _ENDS else None
     return Happening(
         at=at,
