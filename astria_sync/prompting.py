@@ -220,7 +220,9 @@ class Prompting:
             journal.change_all("prompts", "crowd = 1", f"crowd = 0 AND {burst}", *since)
         crowd = journal.prompts(f"{mine} AND crowd = 1 AND state = 'queued'")
         if crowd:
-            told = f"More than {limit} new prompts came at one go; they are held back until: astria-sync approve"
+            told = (
+                f"More than {limit} new prompts came at one go; they are held back until: astria-sync approve"
+            )
             self.ctx.say("warning", told)
         for prompt in crowd:
             journal.move_prompt(prompt, Event.HELD, self.ctx.wall, reason=HELD.format(limit=limit))

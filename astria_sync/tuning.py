@@ -8,6 +8,7 @@ from typing import Any
 from astria_sync import inputs, mocks
 from astria_sync.context import Context
 from astria_sync.core import work
+from astria_sync.core.happening import Level
 from astria_sync.core.lifecycle import UNSENT_TUNES, Event, TuneState
 from astria_sync.core.model import FolderSight, Look, Source, Tune
 from astria_sync.core.prices import FREE_BRANCH
@@ -133,14 +134,9 @@ class Tuning:
             updated_at=self.ctx.wall,
         )
         if problems != tuple(source.problem.splitlines()):
-            self.ctx.event(
-                "source",
-                source.id,
-                source.id,
-                "problem" if problems else "mended",
-                "; ".join(problems),
-                level="error" if problems else "info",
-            )
+            said = ("problem", "; ".join(problems)) if problems else ("mended", "")
+            level: Level = "error" if problems else "info"
+            self.ctx.event("source", source.id, source.id, *said, level=level)
         source = journal.source(source.id)
         self.intake.on_folders(source.name)
         tune = journal.current_tune(source.id)
