@@ -3,14 +3,17 @@
 from typing import Final
 
 from benchmarks.catalog import Benchmark
-from benchmarks.rows import arrival, commands, idle, latency, rescan, start, suite
+from benchmarks.rows import arrival, commands, idle, latency, month, planning, requests, rescan, start, suite
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     idle.BENCHMARK,
     start.BENCHMARK,
     rescan.BENCHMARK,
     latency.BENCHMARK,
+    planning.BENCHMARK,
+    requests.BENCHMARK,
     arrival.BENCHMARK,
+    month.BENCHMARK,
     commands.BENCHMARK,
     suite.BENCHMARK,
 )

@@ -50,7 +50,8 @@ def _round(home: Home, astria: StandIn, number: int, mark: str) -> float:
     """Milliseconds from closing a file to the request for it."""
     words = f"{mark} {number}, a wall of bricks"
     saved = _save(home, number, words)
-    came = until(lambda: _came(astria, words), seconds=30, every=0.05)
+    time.sleep(SETTLE + 0.4)  # to read the log would hold up the request that is waited for
+    came = until(lambda: _came(astria, words), seconds=30, every=0.2)
     return float(came - saved - skew(astria)) * 1000
 
 
