@@ -79,6 +79,10 @@ class Remote:
         self._process.join(10)
 
 
+def _dice(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - the same at each run
+
+
 class Calm(Network):
     """Nothing goes wrong, and everything takes the same time."""
 
@@ -118,7 +122,7 @@ class Played:
         self.home = home
         self.time = Time(START)
         self.astria = Remote(options, self.time)
-        network = Calm(self.astria, self.time, random.Random(seed))  # type: ignore[arg-type]  # stands where the model does
+        network = Calm(self.astria, self.time, _dice(seed))  # type: ignore[arg-type]  # stands where the model does
         settings = config.load(home.config, profile=None, environ={}, home=home.top)
         clock = MachineClock(self.time, lambda: 0.0)
         disk = NoSync()
@@ -139,7 +143,7 @@ class Played:
             settings=settings,
             write_file=disk.write_whole,
             remove_file=disk.remove,
-            chance=random.Random(seed),
+            chance=_dice(seed),
         )
         self._network = network
         self.engine = Engine(ctx, self)
@@ -195,8 +199,8 @@ class Played:
         took = TOOK if isinstance(piece, NETWORK_WORK) else 0.01
         self.time.after(took, lambda: self.inbox.put(outcome))
 
-    def close(self, *, wait: bool = True) -> None:
-        """As a pool has it, and the end of all."""
+    def close(self, *, wait: bool = True) -> None:  # noqa: ARG002 - of a pool
+        """The end of all."""
         self.journal.close()
         self.astria.close()
 

@@ -3,7 +3,20 @@
 from typing import Final
 
 from benchmarks.catalog import Benchmark
-from benchmarks.rows import arrival, commands, idle, latency, month, planning, requests, rescan, start, suite
+from benchmarks.rows import (
+    arrival,
+    commands,
+    idle,
+    latency,
+    month,
+    pictures,
+    planning,
+    requests,
+    rescan,
+    start,
+    suite,
+    upload,
+)
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     idle.BENCHMARK,
@@ -13,6 +26,8 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     planning.BENCHMARK,
     requests.BENCHMARK,
     arrival.BENCHMARK,
+    pictures.BENCHMARK,
+    upload.BENCHMARK,
     month.BENCHMARK,
     commands.BENCHMARK,
     suite.BENCHMARK,

@@ -47,8 +47,7 @@ def _measure(run: Run) -> Result:
             Figure(what="the same, 99 of 100", unit="s", ours=[quantile(seconds, 0.99)]),
         ),
         said=(
-            f"{len(seconds)} pictures of {count} prompts, {takes:g} s of generation, one ordered every {apart:g} s; "
-            f"lists were asked for {asked} times.",
+            f"{count} prompts, {takes:g} s of generation, one every {apart:g} s; lists were asked for {asked} times.",
             f"Who asks every {POLL:g} s without a break, one prompt at a time, has a median of {POLL / 2:g} s and the download: computed.",
         ),
         size=f"poll_seconds = {POLL:g}",

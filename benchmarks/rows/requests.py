@@ -44,8 +44,7 @@ def _measure(run: Run) -> Result:
         ),
         said=(
             f"The most that was under way at once: {flying:,}. The last run: {', '.join(f'{n} {kind}' for kind, n in kinds.most_common(6))}.",
-            f"The official client asks once for each prompt and {CLIENT_ASKS:g} s, so {GENERATION:g} s are {client[0]:g} requests: computed, "
-            "not run.",
+            f"The official client asks once for each prompt every {CLIENT_ASKS:g} s: {client[0]:g} requests, computed, not run.",
         ),
         size=f"{count:,} prompts, {GENERATION:g} s of generation, {TOOK:g} s for a request, 8 at a time",
     )
