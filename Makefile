@@ -68,3 +68,11 @@ clean:
 
 diagrams: $(VENV)/.installed
 	$(BIN)/python -m tests.diagrams docs/design.md
+
+# Measured beside find, curl, aria2c, rclone, inotifywait and nginx (apt install aria2 curl inotify-tools nginx-light rclone): half an
+# hour on a quiet machine. ONLY="idle start" are these alone. Writes docs/performance.md, and fails on nothing.
+bench: $(VENV)/.installed
+	-$(BIN)/python -m benchmarks $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-smoke: $(VENV)/.installed  # that each of them works: tiny, and nothing is written
+	$(BIN)/python -m benchmarks --smoke

@@ -17,7 +17,7 @@ _TOOLS = ("aria2c", "curl", "rclone")
 _NAMES = {"curl": "curl --parallel"}
 
 
-def _taken(run: Run, top: Path, kind: str, count: int, rounds: int) -> dict[str, list[Any]]:
+def _taken(top: Path, kind: str, count: int, rounds: int) -> dict[str, list[Any]]:
     """Who took how long on that line."""
     at = host.line(kind, CONNECTIONS)
     command = [sys.executable, "-m", "benchmarks.fetchers", kind, str(top), str(count), str(rounds)]
@@ -60,9 +60,9 @@ def _measure(run: Run) -> Result:
         return _nothing(peers)
     count, top = run.pick(500, 8), run.folder("pictures")
     host.fill(top / "files", count)
-    near = _taken(run, top, "near", count, run.times(5))
-    far = _taken(run, top, "far", count, run.times(3))
-    slow = _taken(run, top, "gigabit", count, run.times(3))
+    near = _taken(top, "near", count, run.times(5))
+    far = _taken(top, "far", count, run.times(3))
+    slow = _taken(top, "gigabit", count, run.times(3))
     beaten = [
         Goal(most=1, of="aria2c", words="faster than aria2c"),
         Goal(most=2, of="curl --parallel", words="at least half as fast as `curl --parallel`"),
