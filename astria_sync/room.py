@@ -30,7 +30,9 @@ class Room:
     ctx: Context
     disk: Disk = field(default_factory=Disk)
     _known: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
-    _counted: tuple[float, int] = field(default=(-math.inf, 0), init=False)  # when, and what was under way at most since
+    _counted: tuple[float, int] = field(
+        default=(-math.inf, 0), init=False
+    )  # when, and what was under way at most since
 
     def takes(self, output: str) -> bool:
         """Whether this output can be written and has room for what is under way and one prompt more.

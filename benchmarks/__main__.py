@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import json
+import signal
 import sys
 import time
 import traceback
@@ -93,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(f"  {line}" for line in missing))
     wanted_ones = [known[name] for name in given.names] or [one for one in BENCHMARKS if not one.asked_only]
     failed = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is removed
     with contextlib.ExitStack() as stack:
         run = Run(smoke=given.smoke, rounds=given.rounds, stack=stack)
         for one in wanted_ones:

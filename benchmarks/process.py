@@ -27,15 +27,15 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def switches(pid: int) -> int:
-    """How often any of its threads was switched to or from: at least once for each time that it woke."""
+def switches(pid: int, kind: str = "") -> int:
+    """How often any of its threads was switched away from: once for each time that it went to sleep, or was pushed aside."""
     total = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             total += sum(
                 int(line.split()[1])
                 for line in (task / "status").read_text().splitlines()
-                if "ctxt_switches" in line
+                if "ctxt_switches" in line and line.startswith(kind)
             )
     return total
 

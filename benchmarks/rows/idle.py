@@ -18,7 +18,7 @@ def the_size(run: Run) -> tree.Size:
 
 
 def _measure(run: Run) -> Result:
-    home, seconds = the_tree(run), run.pick(300.0, 3.0)
+    home, seconds = the_tree(run), run.pick(330.0, 3.0)
     with stand_in() as astria:
         home.write(astria.base_url, timing=tree.TIMING)
         with daemon(home, astria.token) as alone:
@@ -26,14 +26,20 @@ def _measure(run: Run) -> Result:
             asked = len(astria.ledger()["requests"])
             memory: list[tuple[float, float]] = []
             used, woken, began = cpu_seconds(alone.pid), switches(alone.pid), time.monotonic()
+            pushed = switches(alone.pid, "nonvoluntary")
             while (passed := time.monotonic() - began) < seconds:
                 memory.append((passed, mebibytes(alone.pid)))
                 time.sleep(seconds / 60)
             passed = time.monotonic() - began
             used, woken = cpu_seconds(alone.pid) - used, switches(alone.pid) - woken
+            pushed = switches(alone.pid, "nonvoluntary") - pushed
             memory.append((passed, mebibytes(alone.pid)))
             sent = len(astria.ledger()["requests"]) - asked
             paid = len(astria.requests("POST"))
+    if paid:
+        raise RuntimeError(
+            f"{paid} orders went out although everything is done: the tree is not what it should be"
+        )
     return Result(
         figures=(
             Figure(what="CPU at rest", unit="%", ours=[100 * used / passed], goals=[Goal(most=0.2)]),
@@ -53,7 +59,7 @@ def _measure(run: Run) -> Result:
         ),
         said=(
             f"{paid} orders and {sent} other requests went out in {passed:.0f} s; everything counted as done.",
-            "The rescan of every 300 s is in the figures if the run was that long.",
+            f"Of the {woken} switches {pushed} were not its own doing: another process wanted the core, or its time was over.",
         ),
         series={"memory": memory},
         axes=("s", "MiB"),
@@ -66,7 +72,7 @@ BENCHMARK = Benchmark(
     title="A daemon that has nothing to do.",
     how=(
         "the real daemon beside the simulator, each a process; CPU from /proc/PID/stat, wake-ups as context switches of all its threads "
-        "(an upper bound), memory as VmRSS, 60 times in five minutes, of which one is a full rescan."
+        "(an upper bound), memory as VmRSS, 60 times in five and a half minutes, in which a full rescan falls."
     ),
     limits=(
         "One wake-up every 30 s by the schedule and at most one a minute by the loop, some forty context switches each as the threads of "

@@ -22,16 +22,22 @@ def save(home: Home, count: int, words: str = "wall") -> None:
         (folder / f"{number}.prompt").write_text(f"{words} number {number}, at noon")
 
 
-def _sent(run: Run, count: int) -> float:
-    """Milliseconds of the engine's CPU for each of so many prompts, from dropped to answered."""
+def _sent(run: Run, count: int) -> tuple[float, float]:
+    """Milliseconds of the engine's CPU for each of so many prompts: until all are queued, and from there until all are answered."""
     home = Home(run.folder("planning"))
-    options = Options(generate_seconds=10**6, token="sd_played", balance_usd=10**6)  # noqa: S106 - of nothing
+    options = Options(generate_seconds=3600, token="sd_played", balance_usd=10**6)  # noqa: S106 - of nothing
     with played(home, options) as engine:
         save(home, count)
+        with engine.journal.transaction():
+            engine.journal.put("paused", True)
         before = engine.cpu
         engine.look()
+        engine.until(lambda: engine.count("prompts", "state = 'queued'") == count)
+        planned = engine.cpu
+        with engine.journal.transaction():
+            engine.journal.put("paused", None)
         engine.until(lambda: engine.count("prompts", "state = 'generating'") == count)
-        return (engine.cpu - before) / count * 1000
+        return (planned - before) / count * 1000, (engine.cpu - planned) / count * 1000
 
 
 def _waiting(run: Run, count: int) -> tuple[float, float]:
@@ -75,58 +81,62 @@ def _plain(place: Path, count: int) -> float:
 
 def _measure(run: Run) -> Result:
     few, many = run.pick(1000, 20), run.pick(10_000, 60)
-    ours: dict[int, list[float]] = {few: [], many: []}
+    planned: dict[int, list[float]] = {few: [], many: []}
+    sent: dict[int, list[float]] = {few: [], many: []}
     waits: dict[int, list[float]] = {few: [], many: []}
     more: dict[int, list[float]] = {few: [], many: []}
     plain = []
     for _ in range(run.times(3)):
         for count in (few, many):
-            ours[count].append(_sent(run, count))
+            one, other = _sent(run, count)
+            planned[count].append(one)
+            sent[count].append(other)
             taken, one = _waiting(run, count)
             waits[count].append(taken)
             more[count].append(one)
         plain.append(_plain(run.folder("plain"), few))
-    sizes = f"at {few:,}", f"at {many:,}"
     return Result(
         figures=(
-            Figure(
-                what=f"CPU for each of {few:,} prompts, from dropped to answered",
-                unit="ms",
-                ours=ours[few],
+            *_pair(
+                "CPU for each of {} prompts, from dropped to queued",
+                planned,
+                Goal(most=3),
                 beside={"sqlite3, four commits": plain},
-                goals=[Goal(most=3)],
             ),
-            Figure(
-                what=f"the same for each of {many:,}",
-                unit="ms",
-                ours=ours[many],
-                beside={sizes[0]: ours[few]},
-                goals=[Goal(most=1.3, of=sizes[0])],
-                name=sizes[1],
-            ),
-            Figure(
-                what=f"CPU for each of {few:,} prompts that wait for a tune, until they wait",
-                unit="ms",
-                ours=waits[few],
-                goals=[Goal(most=3)],
-            ),
-            Figure(
-                what=f"the same for each of {many:,}",
-                unit="ms",
-                ours=waits[many],
-                beside={sizes[0]: waits[few]},
-                goals=[Goal(most=1.3, of=sizes[0])],
-                name=sizes[1],
-            ),
-            Figure(
-                what=f"one more file beside {many:,} that wait",
-                unit="ms",
-                ours=more[many],
-                beside={sizes[0]: more[few]},
-                name=sizes[1],
-            ),
+            *_pair("CPU for each of {} prompts that wait for a tune, until they wait", waits, Goal(most=3)),
+            *_pair("CPU for each of {} prompts, from queued to answered", sent, Goal(most=3)),
+            *_pair("CPU for one more file beside {} that wait", more, None),
         ),
-        size=f"{_IN_A_FOLDER} prompts in a folder",
+        size=f"{_IN_A_FOLDER} prompts in a folder, 8 requests at a time",
+    )
+
+
+def _pair(
+    what: str,
+    rounds: dict[int, list[float]],
+    goal: Goal | None,
+    *,
+    beside: dict[str, list[float]] | None = None,
+) -> tuple[Figure, Figure]:
+    """What few cost, and what many cost beside that."""
+    few, many = rounds
+    fewer = f"at {few:,}"
+    return (
+        Figure(
+            what=what.format(f"{few:,}"),
+            unit="ms",
+            ours=rounds[few],
+            beside=beside or {},
+            goals=[goal] if goal else [],
+        ),
+        Figure(
+            what=what.format(f"{many:,}"),
+            unit="ms",
+            ours=rounds[many],
+            beside={fewer: rounds[few]},
+            goals=[Goal(most=1.3, of=fewer)] if goal else [],
+            name=f"at {many:,}",
+        ),
     )
 
 
