@@ -78,6 +78,10 @@ class Following:
 
     def _poll(self, kind: str) -> None:
         now, poll = self.ctx.now, self.ctx.settings.timing.poll_seconds
+        # With thousands under way the question below takes milliseconds, and it is asked at every step.
+        due = f"SELECT 1 FROM {kind}s WHERE {RUNNING[kind]} AND next_at <= ? LIMIT 1"
+        if self._asking(kind) or self.ctx.journal.value(due, [now]) is None:
+            return
         sql = f"SELECT workspace, remote_id, next_at FROM {kind}s WHERE {RUNNING[kind]} AND next_at <= ?"
         by_workspace: dict[str, list[tuple[float, int]]] = {}
         for row in self.ctx.journal.rows(sql, [now + poll / 2]):
@@ -88,6 +92,11 @@ class Following:
                     kind=kind, workspace=workspace, ids=tuple(remote_id for _, remote_id in rows)
                 )
                 self.ctx.start(("poll", kind, workspace), piece)
+
+    def _asking(self, kind: str) -> bool:
+        """Whether lists of all workspaces are being read; one that is none of ours any more is asked for after them."""
+        spaces = {self.ctx.workspace(root) for root in self.ctx.watches}
+        return bool(spaces) and all(("poll", kind, space) in self.ctx.under_way for space in spaces)
 
     def _patch(self) -> None:
         due = "current = 1 AND patch != '{}' AND state IN ('training', 'ready') AND next_at <= ?"

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ class Places:
         self.missing.clear()
         self._by_folder.clear()
         for row in journal.rows("SELECT id, root, path, kind, stamp, missing_since FROM sources"):
-            key = (row["root"], row["path"], row["kind"])
+            key = (sys.intern(row["root"]), row["path"], sys.intern(row["kind"]))
             self.know(key, row["id"], row["stamp"])
             if row["missing_since"] is not None:
                 self.missing.add(key)

@@ -116,8 +116,8 @@ class Prompting:
         found = self.judge(prompt)
         if isinstance(found, Ready):
             journal.set_waits(prompt.id, ())
-            self._burst = True
             if prompt.state is not PromptState.QUEUED:
+                self._burst = True
                 # One that was armed goes out as it was.
                 as_it_is = {"num_images": found.num_images, "target": found.target, "model": found.model}
                 shown = as_it_is if prompt.armed_at is None else {}
