@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from astria_sync import kernel
 from astria_sync.core.naming import temporary_name
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -55,7 +56,7 @@ class Disk:
     def mount(self, path: Path) -> str:
         """Where the disk is mounted on which a path lies, or would lie."""
         place = os.path.realpath(path)
-        while not os.path.ismount(place):
+        while place != "/" and not kernel.is_disk(place):
             place = os.path.dirname(place)
         return place
 
@@ -65,7 +66,7 @@ class Disk:
             return True
         with suppress(OSError):
             os.stat(os.path.join(mount, "."))  # to look into it wakes an automounter
-        return os.path.ismount(mount)
+        return mount == "/" or kernel.is_disk(mount)
 
     def stamp(self, folder: Path) -> list[int]:
         """Changes when something is put into a folder, or it is made anew; empty if there is none."""

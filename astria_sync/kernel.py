@@ -57,8 +57,60 @@ def is_local(kind: str) -> bool:
 
 
 def mounts_below(path: str) -> Iterator[str]:
-    """Mount points at or below a path without links, each as often as something is mounted there."""
-    return (point for point, _ in _mounts() if f"{point}/".startswith(f"{path.rstrip('/')}/"))
+    """Mount points of disks at or below a path without links, each as often as something is mounted there."""
+    top, windows = f"{path.rstrip('/')}/", _windows()
+    return (point for point, _ in _mounts() if f"{point}/".startswith(top) and point not in windows)
+
+
+def is_disk(path: str) -> bool:
+    """Whether a disk is mounted at a path without links."""
+    return os.path.ismount(path) and path not in _windows()
+
+
+def _windows() -> set[str]:
+    """Mount points that show what would lie there anyway: those of a sandbox (systemd's ReadWritePaths=, BindPaths=).
+
+    Whoever took them for disks would miss them wherever there is no sandbox, or another.
+    """
+    places: dict[str, list[_Point]] = {}
+    for one in _mount_points():
+        places.setdefault(one.device, []).append(one)
+    shown: dict[str, bool] = {}
+    for mounts in places.values():
+        for one in mounts:
+            window = any(_shows(other, one) for other in mounts)
+            shown[one.point] = window and shown.get(one.point, True)
+    return {point for point, window in shown.items() if window}
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A line of /proc/self/mountinfo: which folder of which device lies where."""
+
+    device: str
+    folder: str
+    point: str
+
+
+def _shows(other: _Point, one: _Point) -> bool:
+    """Whether a mount has nothing that another does not show at the same place already."""
+    folder = other.folder.rstrip("/")
+    if one.folder in {other.folder, folder} or not one.folder.startswith(f"{folder}/"):
+        return False
+    return one.point == other.point.rstrip("/") + one.folder[len(folder) :]
+
+
+def _mount_points() -> Iterator[_Point]:
+    with suppress(OSError):
+        for line in (_PROC / "self/mountinfo").read_bytes().splitlines():
+            fields = line.split(b" ")
+            if len(fields) > 4:
+                yield _Point(fields[2].decode(), _plain(fields[3]), _plain(fields[4]))
+
+
+def _plain(field: bytes) -> str:
+    """Blanks, tabs, line ends and backslashes are written as octal numbers (getmntent(3))."""
+    return os.fsdecode(field.decode("unicode_escape").encode("latin-1"))
 
 
 def _mounts() -> tuple[tuple[str, str], ...]:
