@@ -55,10 +55,7 @@ class Disk:
 
     def mount(self, path: Path) -> str:
         """Where the disk is mounted on which a path lies, or would lie."""
-        place = os.path.realpath(path)
-        while place != "/" and not kernel.is_disk(place):
-            place = os.path.dirname(place)
-        return place
+        return kernel.disk_of(os.path.realpath(path))
 
     def mounted(self, mount: str) -> bool:
         """Whether a disk is mounted there; true if nothing is known ("")."""

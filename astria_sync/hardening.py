@@ -39,7 +39,7 @@ RUNNING: Final = (
         value="on-failure",
         why="a defect, a lost disk, the watchdog: begin again; nothing is paid twice",
     ),
-    Option(name="RestartSec", value="10", why="... but not at once"),
+    Option(name="RestartSec", value="10", why="what stands in its way may be over by then"),
     Option(
         name="RestartPreventExitStatus",
         value="2 3 4",
@@ -82,7 +82,10 @@ HARDENING: Final = (
     Option(name="PrivateDevices", value="yes", why="no devices but /dev/null and the like", namespaces=True),
     Option(name="PrivateMounts", value="yes", why="what is mounted in it stays in it", namespaces=True),
     Option(
-        name="PrivateIPC", value="yes", why="no shared memory or message queues of others", namespaces=True
+        name="PrivateIPC",
+        value="yes",
+        why="no shared memory or message queues of others; in a user's unit `systemctl reload` would fail every other time",
+        only=SYSTEM,
     ),
     Option(
         name="ProtectKernelTunables",
@@ -128,11 +131,11 @@ HARDENING: Final = (
         why="memory that was written is never run: Python needs no such, and a flaw in an image decoder wants it",
     ),
     Option(name="SystemCallArchitectures", value="native", why="no second, less tried set of system calls"),
-    Option(name="SystemCallFilter", value="@system-service", why="what services need ..."),
+    Option(name="SystemCallFilter", value="@system-service", why="what services need"),
     Option(
         name="SystemCallFilter",
         value="~@privileged @resources",
-        why="... less what needs root's powers or moves the limits of resources",
+        why="and of that nothing that needs root's powers or moves the limits of resources",
     ),
     Option(
         name="SystemCallErrorNumber",

@@ -165,7 +165,7 @@ def line(counts: Mapping[str, int], *, today: int, notes: Iterable[str] = ()) ->
     if needs := counts.get("needs you", 0):
         parts.append(f"{needs:,} {'needs' if needs == 1 else 'need'} you")
     told = ", ".join([*(parts or ["nothing waits"]), f"{dollars(today / USD)} today"])
-    return "; ".join([*notes, told])
+    return "; ".join([*(note.rstrip(".") for note in notes), told])
 
 
 def _counts(ctx: Context) -> dict[str, int]:

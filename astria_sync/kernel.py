@@ -67,20 +67,35 @@ def is_disk(path: str) -> bool:
     return os.path.ismount(path) and path not in _windows()
 
 
-def _windows() -> set[str]:
-    """Mount points that show what would lie there anyway: those of a sandbox (systemd's ReadWritePaths=, BindPaths=).
+def disk_of(path: str) -> str:
+    """Where the disk is mounted on which a path without links lies, or would lie."""
+    place, windows = path, _windows()
+    while not os.path.ismount(place):
+        place = os.path.dirname(place)
+    while place in windows:
+        place = windows[place]
+    return place
+
+
+def _windows() -> dict[str, str]:
+    """Mount points that show what would lie there anyway, those of a sandbox (systemd's ReadWritePaths=, BindPaths=), and where
+    the disk is mounted of which that is so.
 
     Whoever took them for disks would miss them wherever there is no sandbox, or another.
     """
     places: dict[str, list[_Point]] = {}
     for one in _mount_points():
         places.setdefault(one.device, []).append(one)
-    shown: dict[str, bool] = {}
+    windows: dict[str, str] = {}
+    disks: set[str] = set()
     for mounts in places.values():
         for one in mounts:
-            window = any(_shows(other, one) for other in mounts)
-            shown[one.point] = window and shown.get(one.point, True)
-    return {point for point, window in shown.items() if window}
+            whole = [other for other in mounts if _shows(other, one)]
+            if whole:
+                windows[one.point] = max(whole, key=lambda other: len(other.folder)).point
+            else:
+                disks.add(one.point)
+    return {point: disk for point, disk in windows.items() if point not in disks}
 
 
 @dataclass(frozen=True, slots=True)

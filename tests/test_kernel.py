@@ -135,6 +135,13 @@ def test_what_a_sandbox_binds_onto_itself_is_no_disk(proc: Path, monkeypatch: py
     assert {point for point in points if not kernel.is_disk(point)} == windows
     assert set(points) - set(kernel.mounts_below("/")) == windows
     assert kernel.is_disk("/mnt/photos")
+    on = {
+        "/home/jane/Astria/my inbox/x": "/home",
+        "/srv/out": "/",
+        "/mnt/photos/2026/a": "/mnt/photos",
+        "/srv/disk/x": "/srv/disk",
+    }
+    assert {path: kernel.disk_of(path) for path in on} == on
     assert not kernel.is_disk("/mnt/nothing")
 
 

@@ -43,14 +43,13 @@ COMMANDS: Final = {
     },
     "Setting up": {
         "init": ("init", "Make a configuration and the folders."),
+        "service": ("service", "Have systemd keep it running: install, uninstall, status."),
         "doctor": ("doctor", "Check token, network, folders, limits, disk and clock."),
         "demo": ("demo", "The whole job against a built-in stand-in for Astria; costs nothing."),
         "simulator": ("simulator", "That stand-in alone, to play with."),
     },
 }
-LATER: Final = {
-    "service": "the systemd user service",
-}
+LATER: Final[dict[str, str]] = {}
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 _PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
 
