@@ -3,13 +3,14 @@
 import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _PROC: Final = Path("/proc")
+_known: dict[Path, dict[str, str]] = {}  # by where it was read
 _WATCHES: Final = ("fs.inotify.max_user_watches", "user.max_inotify_watches")
 _INSTANCES: Final = ("fs.inotify.max_user_instances", "user.max_inotify_instances")
 _NAMESPACES: Final = {  # setting → the value that forbids them
@@ -58,44 +59,56 @@ def is_local(kind: str) -> bool:
 
 def mounts_below(path: str) -> Iterator[str]:
     """Mount points of disks at or below a path without links, each as often as something is mounted there."""
-    top, windows = f"{path.rstrip('/')}/", _windows()
-    return (point for point, _ in _mounts() if f"{point}/".startswith(top) and point not in windows)
+    top, shown = f"{path.rstrip('/')}/", windows()
+    return (point for point, _ in _mounts() if f"{point}/".startswith(top) and point not in shown)
 
 
 def is_disk(path: str) -> bool:
     """Whether a disk is mounted at a path without links."""
-    return os.path.ismount(path) and path not in _windows()
+    return os.path.ismount(path) and path not in windows()
 
 
 def disk_of(path: str) -> str:
     """Where the disk is mounted on which a path without links lies, or would lie."""
-    place, windows = path, _windows()
+    place, shown = path, windows()
     while not os.path.ismount(place):
         place = os.path.dirname(place)
-    while place in windows:
-        place = windows[place]
+    while place in shown:
+        place = shown[place]
     return place
 
 
-def _windows() -> dict[str, str]:
+def windows() -> Mapping[str, str]:
     """Mount points that show what would lie there anyway, those of a sandbox (systemd's ReadWritePaths=, BindPaths=), and where
     the disk is mounted of which that is so.
 
-    Whoever took them for disks would miss them wherever there is no sandbox, or another.
+    Whoever took them for disks would miss them wherever there is no sandbox, or another. What was one stays one, although its
+    folder is moved or removed outside.
     """
+    known = _known.setdefault(_PROC, {})
+    known.update(_windows())
+    return known
+
+
+def astray() -> set[str]:
+    """Those that show something else by now than what lies there outside of the sandbox."""
+    return {*windows()} - {*_windows()}
+
+
+def _windows() -> dict[str, str]:
     places: dict[str, list[_Point]] = {}
     for one in _mount_points():
         places.setdefault(one.device, []).append(one)
-    windows: dict[str, str] = {}
+    found: dict[str, str] = {}
     disks: set[str] = set()
     for mounts in places.values():
         for one in mounts:
             whole = [other for other in mounts if _shows(other, one)]
             if whole:
-                windows[one.point] = max(whole, key=lambda other: len(other.folder)).point
+                found[one.point] = max(whole, key=lambda other: len(other.folder)).point
             else:
                 disks.add(one.point)
-    return {point: disk for point, disk in windows.items() if point not in disks}
+    return {point: disk for point, disk in found.items() if point not in disks}
 
 
 @dataclass(frozen=True, slots=True)

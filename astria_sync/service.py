@@ -235,6 +235,7 @@ class Service:
             clock=self._clock,
             journal=engine.ctx.journal,
             post=engine.inbox.put,
+            folders=[folder for one in watched for folder in (one.path, one.output)],
         )
         if self._keeper:
             self._keeper.listen(engine.inbox.put)

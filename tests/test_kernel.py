@@ -148,3 +148,16 @@ def test_what_a_sandbox_binds_onto_itself_is_no_disk(proc: Path, monkeypatch: py
 def test_without_mountinfo_each_mount_is_a_disk(proc: Path) -> None:
     """Where the kernel does not tell more, nothing is left out."""
     assert "/media/stick" in kernel.mounts_below("/")
+
+
+def test_a_window_stays_one(proc: Path) -> None:
+    """Its folder was moved outside of the sandbox, or removed: it is no disk for that, and known to be astray."""
+    (proc / "self/mountinfo").write_text(MOUNTINFO)
+    windows = dict(kernel.windows())
+    assert not kernel.astray()
+    moved = MOUNTINFO.replace("/@home/jane/Astria/my", "/@home/jane/elsewhere/my").replace(
+        "/2026 ", "/2026//deleted "
+    )
+    (proc / "self/mountinfo").write_text(moved)
+    assert kernel.windows() == windows
+    assert kernel.astray() == {"/home/jane/Astria/my inbox", "/mnt/photos/2026"}

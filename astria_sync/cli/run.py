@@ -1,5 +1,6 @@
 """`run`: the daemon in the foreground."""
 
+import faulthandler
 import logging
 import os
 import sys
@@ -53,6 +54,8 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None, log_format
 
     settings = invocation.settings()
     click.get_current_context().with_resource(_progress(settings.state))
+    if "NOTIFY_SOCKET" in invocation.environ:
+        faulthandler.enable()  # what its watchdog ends says in the log where it stood
     wanted = log_format or invocation.log_format
     logs.set_up(verbose=invocation.verbose, wanted=wanted, environ=invocation.environ)
     started = time.time()
