@@ -156,7 +156,7 @@ def test_a_window_stays_one(proc: Path) -> None:
     windows = dict(kernel.windows())
     assert not kernel.astray()
     moved = MOUNTINFO.replace("/@home/jane/Astria/my", "/@home/jane/elsewhere/my").replace(
-        "/2026 ", "/2026//deleted "
+        "8:17 /2026 ", "8:17 /2026//deleted "
     )
     (proc / "self/mountinfo").write_text(moved)
     assert kernel.windows() == windows
