@@ -188,7 +188,9 @@ def _counts(ctx: Context) -> dict[str, int]:
 def _today(ctx: Context) -> int:
     between = day_of(ctx.wall)
     return sum(
-        ctx.journal.value(f"SELECT coalesce(sum(cost_mc), 0) FROM {table} WHERE {PAID_BETWEEN}", between)
+        ctx.journal.value(
+            f"SELECT coalesce(sum(cost_mc), 0) FROM {table} WHERE {PAID_BETWEEN[table]}", between
+        )
         for table in TABLES
     )
 

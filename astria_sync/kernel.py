@@ -95,9 +95,17 @@ def astray() -> set[str]:
     return {*windows()} - {*_windows()}
 
 
-def _windows() -> dict[str, str]:
+def _windows() -> Mapping[str, str]:
+    try:
+        return _seen_through((_PROC / "self/mountinfo").read_bytes())
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=2)
+def _seen_through(told: bytes) -> Mapping[str, str]:
     places: dict[str, list[_Point]] = {}
-    for one in _mount_points():
+    for one in _mount_points(told):
         places.setdefault(one.device, []).append(one)
     found: dict[str, str] = {}
     disks: set[str] = set()
@@ -128,12 +136,11 @@ def _shows(other: _Point, one: _Point) -> bool:
     return one.point == other.point.rstrip("/") + one.folder[len(folder) :]
 
 
-def _mount_points() -> Iterator[_Point]:
-    with suppress(OSError):
-        for line in (_PROC / "self/mountinfo").read_bytes().splitlines():
-            fields = line.split(b" ")
-            if len(fields) > 4:
-                yield _Point(fields[2].decode(), _plain(fields[3]), _plain(fields[4]))
+def _mount_points(told: bytes) -> Iterator[_Point]:
+    for line in told.splitlines():
+        fields = line.split(b" ")
+        if len(fields) > 4:
+            yield _Point(fields[2].decode(), _plain(fields[3]), _plain(fields[4]))
 
 
 def _plain(field: bytes) -> str:
@@ -152,12 +159,7 @@ def _mounts() -> tuple[tuple[str, str], ...]:
 def _mounted(told: bytes) -> tuple[tuple[str, str], ...]:
     """Mount points and kinds of file systems, in the order of mounting (getmntent(3))."""
     lines = (line.split(b" ") for line in told.splitlines())
-    # Blanks, tabs, line ends and backslashes are written as octal numbers.
-    return tuple(
-        (os.fsdecode(fields[1].decode("unicode_escape").encode("latin-1")), os.fsdecode(fields[2]))
-        for fields in lines
-        if len(fields) > 2
-    )
+    return tuple((_plain(fields[1]), os.fsdecode(fields[2])) for fields in lines if len(fields) > 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
