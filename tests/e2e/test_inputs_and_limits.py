@@ -94,6 +94,46 @@ def test_plan_tells_of_the_doubt(studio):
     assert "pose.jpg may be an input" in found["tune"].reason
 
 
+def test_prompts_wait_until_the_doubt_is_over(studio):
+    """Whether the folder has a tune decides what a prompt beside the faulty one asks for: it waits, and says for what."""
+    studio.picture("looks/pose.jpg")
+    studio.write("looks/a.prompt", WRONG)
+    studio.prompt("looks/fine.prompt", "hiking")
+    studio.run_once()
+    assert studio.made() == (0, 0)
+    assert studio.states()["looks/fine.prompt"] == "waiting"
+    studio.prompt("looks/a.prompt", "words")
+    studio.run_once()
+    assert studio.made() == (1, 2)
+    token = f"<faceid:{studio.tune('looks').remote_id}:1>"
+    assert {post.field("prompt[text]") for post in studio.posts("/prompts$")} == {
+        f"{token} words",
+        f"{token} hiking",
+    }
+
+
+@pytest.mark.parametrize("front", ["", "model: flux", "model: 3618064"])
+def test_own_subject_waits_for_pictures(studio, front):
+    """A prompt that was there before its pictures: `<1>` as it is would be paid for and show nobody."""
+    studio.prompt("jane/p.prompt", "<1> hiking", front)
+    studio.run_once()
+    assert studio.made() == (0, 0)
+    assert studio.states()["jane/p.prompt"] == "waiting"
+    with studio.journal() as journal:
+        assert "add pictures" in journal.value("SELECT reason FROM prompts")
+    studio.folder("jane")
+    studio.run_once()
+    assert studio.made() == (1, 1)
+    assert studio.created().facts["text"] == f"<faceid:{studio.tune('jane').remote_id}:1> hiking"
+
+
+def test_own_subject_of_a_tune_that_is_named(studio):
+    """Somebody's own checkpoint by its id: `<1>` is Astria's to read."""
+    studio.prompt("p.prompt", "<1> hiking", "model: 1234567")
+    studio.run_once()
+    assert [post.path for post in studio.posts("/prompts$")] == ["/tunes/1234567/prompts"]
+
+
 def test_several_files_keep_their_order(studio):
     """`image_references` are uploaded in the order that they are written in."""
     for name in ("b", "a", "c"):
