@@ -32,6 +32,15 @@ def test_a_picture_used_only_as_input_makes_no_tune(studio):
     assert studio.created().facts["text"] == "words"
 
 
+@pytest.mark.parametrize("way", ["pose.jpg", "./pose.jpg", "../looks/pose.jpg"])
+def test_an_input_beside_the_prompt_is_one_however_it_is_written(studio, way):
+    """No tune is paid for a picture because the way to it leads around."""
+    studio.picture("looks/pose.jpg")
+    studio.prompt("looks/a.prompt", "words", f"input_image: {way}")
+    studio.run_once()
+    assert studio.made() == (0, 1)
+
+
 WRONG = "---\naspekt_ratio: 1:1\ninput_image: pose.jpg\n---\nwords"
 
 
