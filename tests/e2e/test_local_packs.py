@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from astria_sync.cli.run import summary
 from astria_sync.core import work
 from astria_sync.simulator import Fault
 
@@ -266,3 +267,15 @@ def test_approve_of_a_folder_lets_go_what_local_packs_ask_for_it(studio):
     studio.run_once()
     assert ordered(studio) == ["red/shot"]
     assert studio.command("approve")["count"] == 1
+
+
+def test_the_summary_of_a_run_tells_folders_apart(studio):
+    """One file, two requests: which of them is left is said."""
+    studio.tables["limits"]["hold_above"] = 1
+    for name in ("red", "blue"):
+        studio.folder(name)
+    each(studio, "_each/shot.prompt")
+    studio.run_once()
+    told = "\n".join(summary(studio.state, since=0.0))
+    assert "_each/shot.prompt [_each: red]: " in told
+    assert "_each/shot.prompt [_each: blue]: " in told
