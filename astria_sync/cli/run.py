@@ -146,8 +146,14 @@ def _left(title: str, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if items:
         yield title
     for item in items[:_SHOWN]:
-        yield f"  {visible(item['path'])}: {visible(item['why'])}"
+        yield f"  {visible(item['path'] + _variant(item))}: {visible(item['why'])}"
     if len(items) > _SHOWN:
         yield f"  … and {len(items) - _SHOWN:,} more; see: astria-sync status"
     for then in sorted({item["then"] for item in items if item["state"] in {*_FAILED, "held"}} - {""}):
         yield f"  → {visible(then)}"
+
+
+def _variant(item: Mapping[str, Any]) -> str:
+    """Which of the requests of one file it is."""
+    told = ", ".join(f"{name}: {value}" for name, value in item.get("variant", {}).items())
+    return f" [{told}]" if told else ""
