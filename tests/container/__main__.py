@@ -1,17 +1,16 @@
-"""Play everything: `python -m tests.container [--release NAME] [--keep] [docs/service.md]`.
+"""Play everything: `python -m tests.container [--release NAME] [--keep] [--write]`.
 
-The page, if one is named, gets the table of probes. Ends with 0 if all was as it must be, and where it cannot be tried at all,
-with 1 if something was not.
+Ends with 0 if all was as it must be, and where it cannot be tried at all, with 1 if something was not. docs/service.md must tell
+the same of the probes; `--write` has it do so.
 """
 
 import argparse
 import platform
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import Final
 
 from tests.container import machine, probing, wheels
 from tests.container.astria import stand_in
@@ -20,12 +19,14 @@ from tests.container.scenarios import SCENARIOS, uninstalled
 from tests.container.stage import Stage
 from tests.container.tree import RELEASES, made, store
 
+PAGE: Final = wheels.CHECKOUT / "docs" / "service.md"
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.container", description=__doc__)
     parser.add_argument("--release", choices=sorted(RELEASES), default="bookworm", help="the Debian to boot")
     parser.add_argument("--keep", action="store_true", help="after a failure leave it running until Enter")
-    parser.add_argument("page", nargs="?", type=Path, help="a page that gets the table of probes")
+    parser.add_argument("--write", action="store_true", help="write the table of probes into docs/service.md")
     asked = parser.parse_args()
     # An orderly end for those who only send a signal: everything is taken down on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -44,12 +45,10 @@ def _played(asked: argparse.Namespace) -> int:
     machine.provide(here)
     release = RELEASES[asked.release]
     tree = made(kept, release)
-    with tempfile.TemporaryDirectory(prefix="astria-sync-wheels-") as folder:
-        wheels.gather(Path(folder), release, platform.machine())
-        with booted(tree, Path(folder)) as box:
-            print(_greeting(box, time.monotonic() - began), flush=True)
-            with stand_in(box) as astria:
-                failed = _play(Stage(box, astria), asked)
+    with wheels.gathered(kept, release, platform.machine()) as folder, booted(tree, folder) as box:
+        print(_greeting(box, time.monotonic() - began), flush=True)
+        with stand_in(box) as astria:
+            failed = _play(Stage(box, astria), asked)
     print(f"{'Not all' if failed else 'All'} as it must be, after {time.monotonic() - began:.0f} s.")
     return bool(failed)
 
@@ -67,9 +66,11 @@ def _play(stage: Stage, asked: argparse.Namespace) -> list[str]:
         """The sandbox is real: what the unit keeps the process from, tried from within; and that it can do its work."""
         told = probing.probe(stage)
         print(probing.table(told))
-        if asked.page:
-            asked.page.write_text(probing.redrawn(asked.page.read_text(), probing.table(told)))
+        if asked.write:
+            PAGE.write_text(probing.redrawn(PAGE.read_text(), probing.table(told)))
         assert not (found := probing.wrong(told)), "; ".join(found)
+        found = probing.differing(PAGE.read_text(), told)
+        assert not found, f"docs/service.md tells otherwise: {found}; --write mends it"
         return f"{len(told)} probes"
 
     failed = []
@@ -86,6 +87,7 @@ def _play(stage: Stage, asked: argparse.Namespace) -> list[str]:
 
 def _well(scenario: Callable[[Stage], str], stage: Stage) -> bool:
     began = time.monotonic()
+    stage.jane.systemctl("reset-failed", check=False)  # so many starts in a row are the test's own
     try:
         told = scenario(stage)
     except (AssertionError, OSError, ValueError) as error:

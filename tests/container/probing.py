@@ -11,7 +11,7 @@ from typing import Any, Final
 from tests.container.astria import PORT
 from tests.container.box import until
 from tests.container.person import UNIT
-from tests.container.prober import FACTS, OPEN, PROBES
+from tests.container.prober import FACTS, OPEN, PROBES, READING, WRITING
 from tests.container.stage import CONFIG, INBOX, OUTPUT, SOON, Stage
 
 PROBER: Final = FACTS.with_name("prober.py")
@@ -33,7 +33,9 @@ class Row:
 
     @property
     def right(self) -> bool:
-        return self.within == self.must
+        """As it must be; what is no file there for anybody is no proof that it is kept from this one."""
+        there = self.without == "possible" or self.group not in {WRITING, READING}
+        return self.within == self.must and there
 
 
 def probe(stage: Stage) -> list[Row]:
@@ -84,6 +86,8 @@ def _set_out(stage: Stage) -> str:
     box.path(str(PROBER)).write_bytes(Path(__file__).with_name("prober.py").read_bytes())
     sibling = "sibling.service"
     jane.types(f"systemd-run --user --quiet --unit={sibling} sleep infinity")
+    pid = jane.unit("MainPID", unit=sibling)["MainPID"]
+    status = box.path(f"/proc/{pid}/status").read_text()
     facts = {
         "home": str(jane.home),
         "other": str(joe.home),
@@ -94,7 +98,8 @@ def _set_out(stage: Stage) -> str:
         "uid": jane.id,
         "port": PORT,
         "setuid_id": SETUID,
-        "sibling": int(jane.unit("MainPID", unit=sibling)["MainPID"]),
+        "sibling": int(pid),
+        "filters": int(status.partition("Seccomp_filters:")[2].split()[0]),
     }
     box.path(str(FACTS)).write_text(json.dumps(facts))
     return sibling
@@ -111,7 +116,11 @@ def rows(within: Told, without: Told) -> list[Row]:
 
 def wrong(told: Iterable[Row]) -> list[str]:
     """Sentences about those that are not as they must be."""
-    return [f"{row.group}: {row.name}: {row.within}, and must be {row.must}" for row in told if not row.right]
+    return [
+        f"{row.group}: {row.name}: {row.within} (without the sandbox: {row.without}), and must be {row.must}"
+        for row in told
+        if not row.right
+    ]
 
 
 HEAD: Final = ("| tried from within the unit | result | the same user without it |", "| --- | --- | --- |")
@@ -140,3 +149,12 @@ def told_by(page: str) -> list[tuple[str, str]]:
     body = section[0].splitlines()[1 + len(HEAD) : -1]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in body]
     return [(cell[0], cell[1].split()[0]) for cell in cells]
+
+
+def differing(page: str, told: Iterable[Row]) -> list[str]:
+    """Probes of which a page tells something else, or nothing, or that are no more."""
+    found = {f"{row.group}: {row.name}": row.within for row in told}
+    written = dict(told_by(page))
+    return sorted(
+        name for name in {*found, *written} if found.get(name, "nothing") != written.get(name, "nothing")
+    )

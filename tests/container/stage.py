@@ -72,6 +72,10 @@ class Stage:
     def pid(self) -> int:
         return int(self.jane.unit("MainPID")["MainPID"])
 
+    def kill(self) -> None:
+        """As a crash, or the kernel when memory is short."""
+        self.box.root("sh", "-c", f"kill -9 {self.pid()}")
+
     def restarts(self) -> int:
         return int(self.jane.unit("NRestarts")["NRestarts"])
 
