@@ -126,6 +126,8 @@ def _started(launched: subprocess.Popen[bytes], console: Any) -> Box:
         return said in {"running", "degraded"}
 
     until(up, "the container's systemd has booted")
+    # Over this nspawn lays a file that it has deleted, and over such a one no unit can lay its own (ProtectKernelLogs).
+    box.root("umount", "/proc/kmsg", check=False)
     return box
 
 
