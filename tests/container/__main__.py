@@ -82,18 +82,19 @@ def _play(stage: Stage, asked: argparse.Namespace) -> list[str]:
                 input("Enter ends it. ")
             if scenario is SCENARIOS[0]:
                 break  # there is nothing to be broken
+            stage.mend()
     return failed
 
 
 def _well(scenario: Callable[[Stage], str], stage: Stage) -> bool:
-    began = time.monotonic()
+    began, since = time.monotonic(), stage.now()
     stage.jane.systemctl("reset-failed", check=False)  # so many starts in a row are the test's own
     try:
         told = scenario(stage)
     except (AssertionError, OSError, ValueError) as error:
         print(f"FAILED {scenario.__name__}: {scenario.__doc__}\n  {error}", flush=True)
         print(stage.jane.systemctl("status", "--lines=0", "astria-sync", check=False).stdout)
-        print(stage.jane.log("--lines=60"), flush=True)
+        print(stage.jane.log("--lines=40", f"--after-cursor={since}"), flush=True)
         return False
     print(
         f"ok  {scenario.__name__} ({time.monotonic() - began:.0f} s): {scenario.__doc__}\n    {told}",

@@ -13,7 +13,8 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,7 @@ KEYCTL_GET_KEYRING_ID, OWN_PROCESS_KEYRING = 0, -2
 PERSONALITY_NO_RANDOM: Final = 0x0040000
 # System calls without a function in libc: number on x86-64, number on others.
 NUMBERS: Final = {"keyctl": (250, 219), "io_uring_setup": (425, 425), "process_vm_readv": (310, 270)}
-RING: Final = ctypes.create_string_buffer(120)  # struct io_uring_params
+SCRATCH: Final = ctypes.create_string_buffer(120)  # as large as a struct io_uring_params
 Facts = dict[str, Any]
 
 
@@ -55,6 +56,15 @@ def checked(result: int) -> int:
 def system_call(name: str, *arguments: int) -> int:
     number = NUMBERS[name][os.uname().machine != "x86_64"]
     return checked(LIBC.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)))
+
+
+@contextmanager
+def suppress_only(number: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != number:
+            raise
 
 
 def writes(*folders: str) -> Callable[[Facts], object]:
@@ -126,12 +136,18 @@ def traces(facts: Facts) -> None:
 
 
 def peeks(facts: Facts) -> None:
-    """Into another process's memory, without stopping it."""
-    system_call("process_vm_readv", facts["sibling"], 0, 0, 0, 0, 0)
+    """Into another process's memory, without stopping it; at an address where there is none, which is found out last."""
+    ours = (ctypes.c_size_t * 2)(ctypes.addressof(SCRATCH), 1)  # struct iovec
+    theirs = (ctypes.c_size_t * 2)(0x10, 1)
+    with suppress_only(errno.EFAULT):
+        system_call(
+            "process_vm_readv", facts["sibling"], ctypes.addressof(ours), 1, ctypes.addressof(theirs), 1, 0
+        )
 
 
 def sets_up_a_ring(_: Facts) -> None:
-    os.close(system_call("io_uring_setup", 1, ctypes.addressof(RING)))
+    ctypes.memset(SCRATCH, 0, len(SCRATCH))
+    os.close(system_call("io_uring_setup", 1, ctypes.addressof(SCRATCH)))
 
 
 def in_a_child(act: Callable[[], object]) -> Callable[[Facts], object]:

@@ -24,6 +24,7 @@ PACKAGES: Final = (
     "python3-venv",
     "pipx",
     "ca-certificates",
+    "procps",  # kill, for ExecReload
 )
 
 
