@@ -166,6 +166,12 @@ def test_the_table_is_written_and_read_again():
     assert probing.differing(page, other) == [f"{prober.PROBES[0].group}: {prober.PROBES[0].name}"]
 
 
+def test_the_documents_tell_what_the_probes_must_find():
+    """docs/service.md lists each probe with the result that it must have; `make prove-service` compares it with what is."""
+    page = (Path(__file__).parent.parent / "docs" / "service.md").read_text()
+    assert probing.told_by(page) == [(f"{one.group}: {one.name}", one.must) for one in prober.PROBES]
+
+
 def test_a_page_without_a_place_for_it_is_told():
     """Nothing is written somewhere else."""
     with pytest.raises(AssertionError, match="no place"):

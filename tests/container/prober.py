@@ -27,8 +27,8 @@ PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 KEYCTL_GET_KEYRING_ID, OWN_PROCESS_KEYRING = 0, -2
 PERSONALITY_NO_RANDOM: Final = 0x0040000
 # System calls without a function in libc: number on x86-64, number on others.
-NUMBERS: Final = {"keyctl": (250, 219), "io_uring_setup": (425, 425), "process_vm_readv": (310, 270)}
-SCRATCH: Final = ctypes.create_string_buffer(120)  # as large as a struct io_uring_params
+NUMBERS: Final = {"keyctl": (250, 219), "process_vm_readv": (310, 270)}
+SCRATCH: Final = ctypes.create_string_buffer(8)
 Facts = dict[str, Any]
 
 
@@ -145,11 +145,6 @@ def peeks(facts: Facts) -> None:
         )
 
 
-def sets_up_a_ring(_: Facts) -> None:
-    ctypes.memset(SCRATCH, 0, len(SCRATCH))
-    os.close(system_call("io_uring_setup", 1, ctypes.addressof(SCRATCH)))
-
-
 def in_a_child(act: Callable[[], object]) -> Callable[[Facts], object]:
     """What would change this process for good is done by another."""
 
@@ -246,7 +241,6 @@ PROBES: Final = (
         "refused",
         lambda _: system_call("keyctl", KEYCTL_GET_KEYRING_ID, OWN_PROCESS_KEYRING, 1),
     ),
-    Probe(KERNEL, "set up an io_uring", "refused", in_a_child(lambda: system_call("io_uring_setup", 1, 0))),
     Probe(KERNEL, "talk to the kernel by netlink", "refused", opens(socket.AF_NETLINK, socket.SOCK_RAW)),
     Probe(
         KERNEL,

@@ -3,6 +3,7 @@
 Each returns what is worth telling of it, and raises AssertionError if it was not as its docstring says.
 """
 
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -48,6 +49,34 @@ def installed_twice(stage: Stage) -> str:
     assert "Traceback" not in said.stderr, said.stderr
     assert stage.pid() == before, "it was started anew"
     return _last_line(said)
+
+
+def analysed(stage: Stage) -> str:
+    """To systemd the unit that was written is without a fault, and its exposure is at most 2.0."""
+    file = f"{stage.jane.home}/.config/systemd/user/{UNIT}"
+    said = stage.jane.types(f"systemd-analyze --user verify {file}")
+    assert not said.stdout + said.stderr, said.stdout + said.stderr
+    told = stage.jane.types(f"systemd-analyze --user security --offline=true --no-pager {file}").stdout
+    line = told.strip().splitlines()[-1]
+    found = re.search(r"exposure level for \S+: ([\d.]+)", line)
+    assert found, told
+    assert float(found[1]) <= 2.0, line
+    return line[line.index("Overall") :]
+
+
+def beside_another(stage: Stage) -> str:
+    """A second profile has a unit of its own; both run, each fetches its own, and the second goes without a trace."""
+    jane, work = stage.jane, "astria-sync@work.service"
+    before = stage.pid()
+    jane.types("astria-sync --profile work init --yes --inbox ~/Work/in --output ~/Work/out")
+    jane.types("astria-sync --profile work service install")
+    stage.delivered(stage.prompt(), stage.prompt(inbox="Work/in", output="Work/out"))
+    states = [jane.unit("ActiveState", unit=unit)["ActiveState"] for unit in (UNIT, work)]
+    assert states == ["active", "active"], states
+    jane.types("astria-sync --profile work service uninstall")
+    assert jane.unit("ActiveState", unit=work)["ActiveState"] == "inactive"
+    assert stage.pid() == before
+    return f"{UNIT} and {work}"
 
 
 def reloaded(stage: Stage) -> str:
@@ -238,6 +267,7 @@ def _beside(name: str) -> bytes:
 SCENARIOS: Final[tuple[Callable[[Stage], str], ...]] = (
     three_commands,
     installed_twice,
+    analysed,
     reloaded,
     broken_configuration,
     killed,
@@ -245,6 +275,7 @@ SCENARIOS: Final[tuple[Callable[[Stage], str], ...]] = (
     hung,
     stopped,
     offline,
+    beside_another,
     a_persons_error,
     without_user_namespaces,
 )

@@ -61,12 +61,12 @@ class Stage:
         self.jane.saves(f"{INBOX}/{name}/tune.toml", 'name = "woman"\n')
         self._tunes += 1
 
-    def prompt(self, folder: str = "") -> str:
+    def prompt(self, folder: str = "", *, inbox: str = INBOX, output: str = OUTPUT) -> str:
         """Save a prompt; where its pictures will come to."""
         name = f"shot{next(self._names)}"
-        self.jane.saves(Path(INBOX, folder, f"{name}.prompt"), f"a lighthouse, number {name}")
+        self.jane.saves(Path(inbox, folder, f"{name}.prompt"), f"a lighthouse, number {name}")
         self._prompts += 1
-        return str(Path(OUTPUT, folder, name))
+        return str(Path(output, folder, name))
 
     def sent(self) -> None:
         """Wait until all that was ordered came into being, and is paid."""
