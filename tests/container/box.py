@@ -55,6 +55,9 @@ class Box:
         """`leader` is the process that is the first one within."""
         self.leader = leader
         self.top = Path(f"/proc/{leader}/root")  # its files, seen from here
+        groups = Path(f"/proc/{leader}/cgroup").read_text().splitlines()
+        own = next(line[3:] for line in groups if line.startswith("0::"))
+        self._group = f"{unified(Path('/proc/mounts').read_text())}{own}/cgroup.procs"
 
     def path(self, within: str) -> Path:
         """A file of the container, for us to read and write."""
@@ -63,7 +66,9 @@ class Box:
     def enter(self, *namespaces: str) -> list[str]:
         """The beginning of a command line: all namespaces of the container, or only these (net …)."""
         which = [f"--{name}" for name in namespaces] or ["--all"]
-        return ["nsenter", "--target", str(self.leader), *which]
+        inside = ["nsenter", "--target", str(self.leader), *which]
+        # Who comes in whole comes into its control groups too: newer systemds do not talk to somebody out of nowhere.
+        return inside if namespaces else ["sh", "-c", 'echo $$ > "$0"; exec "$@"', self._group, *inside]
 
     def root(self, *line: str, check: bool = True, **how: Any) -> subprocess.CompletedProcess[str]:
         """A command of root's within."""

@@ -64,7 +64,7 @@ def made(folder: Path, release: Release, mirror: str = MIRROR) -> Path:
     """The tree, from the cache or made now; half of one is never taken for whole."""
     folder.mkdir(parents=True, exist_ok=True)
     tree = place(folder, release)
-    with FileLock(folder / "lock"):
+    with FileLock(tree.with_name(tree.name + ".lock")):
         if not tree.exists():
             half = tree.with_name(tree.name + ".half")
             shutil.rmtree(half, ignore_errors=True)
