@@ -206,11 +206,12 @@ class Fetching:
 
     def close(self, prompt_id: int) -> None:
         """If every picture is on disk, write the sidecar, which makes the prompt done."""
+        wanted = "SELECT 1 FROM images WHERE prompt_id = ? AND state = 'wanted' LIMIT 1"
+        if self.ctx.journal.value(wanted, [prompt_id]) is not None:
+            return
         prompt = self.ctx.journal.prompt(prompt_id)
         images = self.ctx.journal.images("prompt_id = ?", [prompt_id])
         if not prompt.complete or prompt.state is not PromptState.DOWNLOADING:
-            return
-        if any(image.state == "wanted" for image in images):
             return
         if any(image.state == "gone" for image in images):
             lost = sum(image.state == "gone" for image in images)

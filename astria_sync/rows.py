@@ -79,8 +79,9 @@ def read(kind: type[Row], row: Mapping[str, Any]) -> Row:
     """A row as the model has it."""
     values = dict(row)
     texts, truths = _SPECIAL[kind]
-    for key in texts:
-        values[key] = json.loads(values[key])
+    for key in texts:  # most are empty, and a prompt has six of them
+        text = values[key]
+        values[key] = {} if text == "{}" else [] if text == "[]" else json.loads(text)
     for key in truths:
         values[key] = bool(values[key])
     if state := _STATES.get(kind):

@@ -115,7 +115,14 @@ BENCHMARK = Benchmark(
         "the real daemon; the simulator's lists name nginx as the pictures' host. All 500 are finished at one moment. From the first request "
         "in nginx's log to the last picture in the journal, or to the end of the tool. Before each the disk is at rest."
     ),
-    limits="",
-    tried="",
+    limits=(
+        "Three syncs for each picture, of its bytes, its folder and its row in the journal, where the others leave all to the "
+        "kernel. Half of the time a worker waits for its next piece, since a finished picture is in the journal before the next "
+        "is handed out. SHA-256 (1,700 MB/s here) and the look through the structure are little beside that."
+    ),
+    tried=(
+        "To read fewer rows for each picture that is saved, and to leave empty columns unparsed: a few per cent of CPU, nothing "
+        "of the time."
+    ),
     measure=_measure,
 )

@@ -147,7 +147,15 @@ BENCHMARK = Benchmark(
         "the product's engine, loop and journal on a played clock, with the simulator's model in another process; counted is the CPU of the "
         "engine's thread alone, not that of the pool. Beside it four bare commits of SQLite, which is the least that a journal can cost."
     ),
-    limits="",
-    tried="",
+    limits=(
+        "Some sixty small questions to SQLite for each prompt, a third of them for values of `meta`, and four commits. What grows with the "
+        "crowd are questions that read all that is queued: whether any of it is older than the state, and so to be looked for at Astria "
+        "first."
+    ),
+    tried=(
+        "Nothing that did not help. What did: what is under way is counted every five seconds instead of twice for each "
+        "request, lists are not looked for while they are being read, a crowd is counted when something is queued and not when "
+        "it is sent (15.6 ms for each of 3,000, now 10.4)."
+    ),
     measure=_measure,
 )

@@ -57,7 +57,10 @@ BENCHMARK = Benchmark(
         "the product's engine on a played clock (its real loop, journal and tasks); counted is every request to the API that reaches the "
         "simulator's model, until five minutes after the last picture."
     ),
-    limits="",
-    tried="",
+    limits=(
+        "The order itself is one; a list shows 120 prompts, so a crowd is followed with a page for 120 and not with a request "
+        "for each. What is left is how often these pages are read while pictures are due."
+    ),
+    tried="Nothing that did not help.",
     measure=_measure,
 )

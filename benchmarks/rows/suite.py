@@ -31,8 +31,11 @@ BENCHMARK = Benchmark(
     name="suite",
     title="How long the tests take.",
     how="`make test` once, or `TEST_SECONDS=n` of a run that was timed anyway. Not part of `make bench`: it is asked for by its name.",
-    limits="Two cores. Nothing in it sleeps; the played schedules and the real crashes take most of it.",
-    tried="More workers than four: the crashes start processes of their own, and then wait for each other.",
+    limits=(
+        "Two cores. Nothing in it sleeps; the played schedules, the real crashes and the processes of the command line take "
+        "most of it."
+    ),
+    tried="Nothing that did not help.",
     measure=_measure,
     asked_only=True,
 )

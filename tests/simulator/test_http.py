@@ -47,6 +47,16 @@ def test_a_prompt_goes_from_order_to_bytes(sim, client):
     assert not any(entry.authorization for entry in sim.ledger.pictures_served())
 
 
+def test_pictures_may_lie_elsewhere():
+    """Another server can be named for the pictures: lists lead there, and the stand-in's own host goes on beside it."""
+    with Simulator(Options(generate_seconds=0, pictures_url="http://127.0.0.1:9")) as sim:
+        headers = {"Authorization": f"Bearer {sim.token}"}
+        with httpx.Client(base_url=sim.base_url, headers=headers) as client:
+            (url,) = client.get(f"/prompts/{order(client).json()['id']}").json()["images"]
+        assert url.startswith("http://127.0.0.1:9/")
+        assert sim.picture_bytes(url)
+
+
 def test_the_date_header_is_of_the_clock_that_dates_objects(sim, client):
     """After a push, Date and created_at are still one time."""
     sim.advance(1_000_000)
