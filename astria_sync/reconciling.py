@@ -235,7 +235,8 @@ class Reconciling:
                 watermark=0,
             )
         ]
-        ids = unclaimed((one.id for one in fits), self._bound("prompt"))
+        # Who is bound is asked for only then: to read all of them for each of thousands takes hours.
+        ids = unclaimed((one.id for one in fits), self._bound("prompt")) if fits else []
         if not ids:
             return False
         remote = next(one for one in fits if one.id == ids[0])

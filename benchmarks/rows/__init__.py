@@ -22,13 +22,13 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     idle.BENCHMARK,
     start.BENCHMARK,
     rescan.BENCHMARK,
-    latency.BENCHMARK,
+    commands.BENCHMARK,
+    latency.BENCHMARK,  # after it the tree that the ones above share is another
     planning.BENCHMARK,
     requests.BENCHMARK,
     arrival.BENCHMARK,
     pictures.BENCHMARK,
     upload.BENCHMARK,
     month.BENCHMARK,
-    commands.BENCHMARK,
     suite.BENCHMARK,
 )

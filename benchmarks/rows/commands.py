@@ -58,6 +58,6 @@ BENCHMARK = Benchmark(
         "most; with 10,000 prompts the other half are SQLite's counts of prompts by state, of pictures and of money, each of "
         "which reads every row."
     ),
-    tried="Nothing that did not help.",
+    tried="Nothing yet.",
     measure=_measure,
 )

@@ -162,6 +162,6 @@ BENCHMARK = Benchmark(
         "a request that costs money (httpx: 5 ms), which is written in a dozen small pieces. Before it settles, 50 ms are "
         "waited for more events of the same save."
     ),
-    tried="Nothing that did not help.",
+    tried="Nothing yet.",
     measure=_measure,
 )

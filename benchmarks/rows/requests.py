@@ -22,8 +22,7 @@ def _measure(run: Run) -> Result:
         options = Options(generate_seconds=GENERATION, token="sd_played", balance_usd=10**6)  # noqa: S106 - of nothing
         with played(home, options, seed=seed) as engine:
             engine.astria.requests()
-            save(home, count)
-            engine.look()
+            save(engine, count)
             while engine.count("prompts", "state = 'done'") < count:
                 engine.live(1)
                 flying = max(flying, engine.count("prompts", "state = 'generating'"))
@@ -61,6 +60,6 @@ BENCHMARK = Benchmark(
         "The order itself is one; a list shows 120 prompts, so a crowd is followed with a page for 120 and not with a request "
         "for each. What is left is how often these pages are read while pictures are due."
     ),
-    tried="Nothing that did not help.",
+    tried="Nothing yet.",
     measure=_measure,
 )

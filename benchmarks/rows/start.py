@@ -72,6 +72,6 @@ BENCHMARK = Benchmark(
         "Of the main thread's time a half is importing, a quarter setting 1,000 watches, an eighth reading the sources from the "
         "state; then comes the walk, as in a rescan, on a thread of its own, and taking in what it saw."
     ),
-    tried="Nothing that did not help.",
+    tried="Nothing yet.",
     measure=_measure,
 )

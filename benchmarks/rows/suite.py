@@ -35,7 +35,7 @@ BENCHMARK = Benchmark(
         "Two cores. Nothing in it sleeps; the played schedules, the real crashes and the processes of the command line take "
         "most of it."
     ),
-    tried="Nothing that did not help.",
+    tried="Nothing yet.",
     measure=_measure,
     asked_only=True,
 )

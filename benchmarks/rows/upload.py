@@ -127,6 +127,6 @@ BENCHMARK = Benchmark(
         "httpx reads the files in pieces of 64 KiB and sends each by itself, through its multipart encoder. Before the request every picture is "
         "decoded once, to be sure that it is whole: that is most of the time from the drop to the answer."
     ),
-    tried="Nothing that did not help.",
+    tried="Nothing yet.",
     measure=_measure,
 )
