@@ -25,6 +25,7 @@ from astria_sync.cli.common import (
     size,
     visible,
 )
+from astria_sync.cli.completion import KnownPath
 from astria_sync.core.prices import dollars
 from astria_sync.errors import UsageError
 
@@ -48,7 +49,7 @@ _COLUMN: Final = 32  # a longer path has its reason on the next line
     "status ~/Astria/inbox/jane      only this folder",
     "status --all --json | jq .items",
 )
-@click.argument("paths", nargs=-1, metavar="[PATH]…")
+@click.argument("paths", nargs=-1, metavar="[PATH]…", type=KnownPath())
 @click.option("--all", "everything", is_flag=True, help="What is finished too, and every item.")
 @click.option("--watch", is_flag=True, help="Not available in this version yet.")
 @json_option
