@@ -53,7 +53,7 @@ def fits(entry: str, text: str) -> bool:
 
 @cache
 def _pattern(entry: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(_plain(piece)) for piece in entry.split("…")))
+    return re.compile(".*".join(re.escape(_plain(piece)) for piece in entry.strip("… ").split("…")))
 
 
 def _trees() -> Iterator[ast.Module]:

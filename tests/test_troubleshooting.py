@@ -1,7 +1,5 @@
 """docs/troubleshooting.md explains messages that there are, and all of those that end a command."""
 
-import pytest
-
 from tests import messages
 
 PAGE = messages.PAGE.read_text()
@@ -24,10 +22,10 @@ def test_there_are_many_and_none_twice():
     assert len(ENTRIES) == len(set(ENTRIES)) > 150
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_a_message_that_is_explained_is_one(entry):
+def test_a_message_that_is_explained_is_one():
     """The program says so, word for word."""
-    assert messages.fits(entry, messages.said())
+    said = messages.said()
+    assert [entry for entry in ENTRIES if not messages.fits(entry, said)] == []
 
 
 def test_what_ends_a_command_is_explained():
