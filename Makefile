@@ -10,7 +10,7 @@ WORKERS ?= 4
 N ?= 10000
 SEED ?= 1000
 
-.PHONY: demo test crashes lint check format wheel clean print-python diagrams reference soak rivals
+.PHONY: demo test crashes lint check format wheel clean print-python diagrams reference pictures soak rivals bench bench-smoke
 
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
@@ -72,3 +72,14 @@ reference: $(VENV)/.installed  # docs/reference.md and the man page, from the co
 
 diagrams: $(VENV)/.installed
 	$(BIN)/python -m tests.diagrams docs/design.md
+
+pictures: $(VENV)/.test  # of the live view, for the documents
+	$(BIN)/python -m tests.pictures docs/pictures
+
+# Measured beside find, curl, aria2c, rclone, inotifywait and nginx (apt install aria2 curl inotify-tools nginx-light rclone): half an
+# hour on a quiet machine. ONLY="idle start" are these alone. Writes docs/performance.md, and fails on nothing.
+bench: $(VENV)/.installed
+	-$(BIN)/python -m benchmarks $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-smoke: $(VENV)/.installed  # that each of them works: tiny, and nothing is written
+	$(BIN)/python -m benchmarks --smoke

@@ -5,7 +5,6 @@ gone or unknown; one that has none is looked for in Astria's lists (reconciling.
 """
 
 import json
-import logging
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,8 +19,6 @@ from astria_sync.core.records import Shelf
 from astria_sync.intake import Intake
 from astria_sync.matching import UNDECIDED, UNREAD, WAITING, Match, Matching
 from astria_sync.recorded import Recorded
-
-log = logging.getLogger("astria_sync")
 
 _EXAMINED: Final = 1000  # rows in one step
 _AT_ONCE: Final = 64  # records that are read whole at a time
@@ -239,13 +236,13 @@ class Adopting:
             output.again_at = self.ctx.now + min(_LONGEST, self.ctx.backoff(output.failures))
             self._tell(output, _REST.format(problem=problem, roots=", ".join(output.roots)))
         else:
-            log.info("%s; nothing was looked for there", problem)
+            self.ctx.say("info", f"{problem}; nothing was looked for there")
 
     def _tell(self, output: _Output, problem: str) -> None:
         if self.problem(output.path) != problem:
             self.ctx.journal.put(f"records:{output.path}", problem or None)
-            self.ctx.event("daemon", None, None, "output", problem or f"{output.path} can be read again")
-            (log.warning if problem else log.info)("%s", problem or f"{output.path} can be read again")
+            told = problem or f"{output.path} can be read again"
+            self.ctx.event("daemon", None, None, "output", told, level="warning" if problem else "info")
 
     # Whose is it?
 

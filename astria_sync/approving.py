@@ -21,6 +21,14 @@ def let_go(journal: Journal, sources: Iterable[Source], wall: float) -> dict[str
             past = {} if prompt.needs_mc is None else _PAST_LIMIT
             journal.move_prompt(prompt, Event.APPROVED, wall, reason="approved", approved=True, **past)
             count["prompt"] += 1
+        # Those of a crowd that still wait for something else are not to be held when that is there.
+        crowd = journal.prompts(
+            "source_id = ? AND crowd = 1 AND approved = 0 AND armed_at IS NULL", [source.id]
+        )
+        for prompt in crowd:
+            journal.change("prompts", prompt.id, approved=True)
+            journal.record(wall, "prompt", prompt.id, source.id, "approved")
+            count["prompt"] += 1
         for pack in journal.packs("source_id = ? AND state = 'held'", [source.id]):
             past = {} if pack.needs_mc is None else _PAST_LIMIT
             journal.move_pack(pack, Event.APPROVED, wall, reason="approved", approved=True, **past)

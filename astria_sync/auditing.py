@@ -4,7 +4,6 @@ It is paid for, so it is bound, followed and fetched like anything; and what was
 """
 
 import json
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,8 +17,6 @@ from astria_sync.core.reconcile import Claim, Remote, Row, claim, is_it, key_of
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 from astria_sync.late import given_up
 from astria_sync.wording import made_besides
-
-log = logging.getLogger("astria_sync")
 
 _KEPT: Final = 30 * 86400.0  # seconds that Astria keeps pictures
 # What a second row for one order has of the first: everything but what Astria says of its own object.
@@ -249,8 +246,8 @@ class Auditing:
         """`lasting`: a row says it as long as it is there (`spare_of`); else it is an alarm like any."""
         path = self.ctx.journal.source(row.source_id).path
         text = made_besides(kind_of(row), path, remote.id, besides, remote.url)
-        self.ctx.event(kind_of(row), row.id, row.source_id, "duplicate", text)
-        if lasting:
-            log.error("%s", text)
-        else:
+        self.ctx.event(
+            *(kind_of(row), row.id, row.source_id, "duplicate", text), level="error" if lasting else "debug"
+        )
+        if not lasting:
             self.ctx.alarm(text)

@@ -1,6 +1,5 @@
 """Rows and the objects that Astria has for them: from the moment an id is known to trained, or to the first picture."""
 
-import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +14,6 @@ from astria_sync.mocks import check_cost
 from astria_sync.prompting import Prompting
 from astria_sync.pulled import release
 from astria_sync.tuning import Tuning
-
-log = logging.getLogger("astria_sync")
 
 
 def packed(source: Source, tune: Tune) -> bool:
@@ -36,17 +33,11 @@ class Binding:
 
     def move(self, row: Tune | Prompt, event: Event, **values: Any) -> Tune | Prompt:
         """Let an event happen to a tune or prompt, and tell those that wait for it."""
-        log.info(
-            "%s %s: %s%s", *self._name(row), event, f" ({values['reason']})" if values.get("reason") else ""
-        )
         if isinstance(row, Prompt):
             return self.ctx.journal.move_prompt(row, event, self.ctx.wall, **values)
         moved = self.ctx.journal.move_tune(row, event, self.ctx.wall, **values)
         self.prompting.folders_changed(self.ctx.journal.source(row.source_id).name)
         return moved
-
-    def _name(self, row: Tune | Prompt) -> tuple[str, str]:
-        return kind_of(row), self.ctx.journal.source(row.source_id).path
 
     def owner(self, kind: str, remote_id: int) -> int | None:
         """The row that has this id."""
@@ -70,8 +61,8 @@ class Binding:
             reason="",
             error="",
             remote_id=remote.id,
-            bound_at=tune.bound_at or self.ctx.wall,
-            armed_at=tune.armed_at or self.ctx.wall,
+            bound_at=tune.bound_at or self._made(tune, remote),
+            armed_at=tune.armed_at or self._made(tune, remote),
             title=remote.title if own else tune.title,
             class_noun=remote.name or "" if own else tune.class_noun,
             model_type=remote.model_type or "" if other else tune.model_type,
@@ -95,12 +86,17 @@ class Binding:
             reason="",
             error="",
             remote_id=remote.id,
-            bound_at=prompt.bound_at or self.ctx.wall,
-            armed_at=prompt.armed_at or self.ctx.wall,
+            bound_at=prompt.bound_at or self._made(prompt, remote),
+            armed_at=prompt.armed_at or self._made(prompt, remote),
         )
         self.progress(moved, remote)
         self.ask_again_later(self.ctx.journal.prompt(prompt.id))
         expect_now(self.ctx, moved)
+
+    def _made(self, row: Tune | Prompt, remote: RemoteTune | RemotePrompt) -> float:
+        """When it was made and paid for: by an attempt of ours, now; what was found in the account, when Astria says."""
+        adopted = row.attempt == 0 and remote.created_at is not None
+        return min(remote.created_at or 0.0, self.ctx.wall) if adopted else self.ctx.wall
 
     def progress(self, row: Tune | Prompt, remote: RemoteTune | RemotePrompt) -> None:
         """Astria shows it: note what is new."""
@@ -120,6 +116,8 @@ class Binding:
             url=remote.url,
             expires_at=remote.expires_at,
             made_at=remote.created_at or tune.made_at,
+            # Also of one that a record named, of which no more was known.
+            bound_at=self._made(tune, remote) if tune.attempt == 0 and remote.created_at else tune.bound_at,
         )
         if tune.state is not TuneState.TRAINING:
             return
@@ -156,7 +154,7 @@ class Binding:
         known = self._usual.get((kind, what))
         if known is None or self.ctx.now - known[0] > 30:
             sql = (
-                f"SELECT {done} - bound_at FROM {kind}s WHERE {column} = ? AND {done} > bound_at "
+                f"SELECT {done} - bound_at FROM {kind}s WHERE {column} = ? AND {done} > bound_at AND attempt > 0 "
                 "ORDER BY id DESC LIMIT 20"
             )
             durations = [row[0] for row in self.ctx.journal.rows(sql, [what])]

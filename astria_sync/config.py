@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -265,14 +266,21 @@ def _contradictions(settings: Settings, where: Callable[[str], str]) -> Iterator
     if timing.retry_max_seconds < timing.retry_base_seconds:
         yield f"{where('timing')}: retry_max_seconds must not be less than retry_base_seconds."
     yield from _overlaps(settings.watch, str(settings.file))
-    parts: list[tuple[str, Any, tuple[str, ...]]] = [
-        (where("notify"), settings.notify, ("desktop", "command")),
-    ]
-    for place, part, keys in parts:
-        for key in keys:
-            value = getattr(part, key)
-            if value not in {False, ""}:
-                yield f"{place}: {key} = {json.dumps(value)} is not available in this version yet; take it out."
+    if settings.notify.command:
+        yield from _command(settings.notify.command, where("notify"))
+
+
+def _command(command: str, where: str) -> Iterator[str]:
+    if not command.isprintable():
+        yield f"{where}: command must be one line without control characters."
+        return
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        yield f"{where}: command = {json.dumps(command)} has a quote that is not closed, or ends with a backslash."
+        return
+    if not words or not words[0]:
+        yield f"{where}: command names no program; write its path, or take the line out."
 
 
 def _overlaps(watches: tuple[Watch, ...], file: str) -> Iterator[str]:

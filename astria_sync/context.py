@@ -1,14 +1,14 @@
 """What the engine's parts share: the journal, the clock, the settings, and the work that goes out after the commit."""
 
-import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from astria_sync.clock import AHEAD, Clock, jumped
 from astria_sync.core.gates import AUTH, NETWORK, Gate, Gates
+from astria_sync.core.happening import Happening, Level
 from astria_sync.core.lately import Lately
 from astria_sync.core.model import OLDER_THAN_RUN, OLDER_THAN_STATE
 from astria_sync.core.retry import backoff
@@ -16,8 +16,6 @@ from astria_sync.core.work import Lane
 from astria_sync.journal import Journal
 from astria_sync.scan import Root
 from astria_sync.settings import Models, Settings, Watch
-
-log = logging.getLogger("astria_sync")
 
 # Rows of one burst: a file dropped with hundreds of others must not slip out before the others are seen.
 BURST_SECONDS: Final = 600.0
@@ -137,10 +135,10 @@ class Context:
         if name in {NETWORK, AUTH}:
             delay = min(delay, _KNOCK)
         self.gates.close(name, Gate(reason, self.now + delay))
+        self.journal.put(f"until:{name}", self.gates.closed[name].until)
         if self.journal.get(f"gate:{name}") != reason:
             self.journal.put(f"gate:{name}", reason)
-            self.event("daemon", None, None, f"{name} closed", reason)
-            log.warning("%s", reason)
+            self.event("daemon", None, None, f"{name} closed", reason, level="warning")
 
     @property
     def one_look(self) -> float:
@@ -163,6 +161,7 @@ class Context:
         """Open the doors that open by themselves."""
         if self.gates.pass_time(self.now):
             self.journal.put("gate:slow", None)
+            self.journal.put("until:slow", None)
 
     def _clock_was_set(self, by: float) -> None:
         """What is under way is as old as it was; and who asks when something is due is told the time that it will be then."""
@@ -170,8 +169,8 @@ class Context:
             running = "state IN ('training', 'generating')"
             self.journal.change_all(table, "bound_at = bound_at + ?", running, by)
         self.journal.put(AHEAD, self.now - self.wall)
-        self.event("daemon", None, None, "clock set", f"by {by:+.0f} s")
-        log.warning("The clock was set by %+.0f seconds; everything is looked at.", by)
+        told = f"The clock was set by {by:+.0f} seconds; everything is looked at."
+        self.event("daemon", None, None, "clock set", told, level="warning")
 
     def open_gate(self, *names: str) -> None:
         """Open doors that were closed."""
@@ -182,17 +181,35 @@ class Context:
         for name in names:
             if self.journal.get(f"gate:{name}") is not None:
                 self.journal.put(f"gate:{name}", None)
-                self.event("daemon", None, None, f"{name} opened")
-                log.info("%s: work goes on", name)
+                self.journal.put(f"until:{name}", None)
+                self.event("daemon", None, None, f"{name} opened", f"{name}: work goes on", level="info")
 
-    def event(self, kind: str, item: int | None, source: int | None, event: str, detail: str = "") -> None:
-        """A line of history that is no change of state."""
-        self.journal.record(self.wall, kind, item, source, event, detail)
+    def event(
+        self,
+        kind: str,
+        item: int | None,
+        source: int | None,
+        event: str,
+        detail: str = "",
+        *,
+        level: Level = "debug",
+        **more: Any,
+    ) -> None:
+        """A line of history that is no change of state; and, once the step is committed, of the log."""
+        one = Happening(
+            at=self.wall, kind=kind, item_id=item, source_id=source, event=event, detail=detail, level=level
+        )
+        self.journal.note(replace(one, **more) if more else one)
+
+    def say(
+        self, level: Level, text: str, *, source: int | None = None, remote_id: int | None = None
+    ) -> None:
+        """A line of the log alone, once the step is committed: of what may come again and again."""
+        self.event("source" if source else "daemon", None, source, "", text, level=level, remote_id=remote_id)
 
     def alarm(self, text: str) -> None:
         """Something a person must know although nothing can be done about it here."""
         alarms = self.journal.get("alarms", [])
         if text not in alarms:
             self.journal.put("alarms", [*alarms, text][-100:])
-            self.event("daemon", None, None, "alarm", text)
-            log.error("%s", text)
+            self.event("daemon", None, None, "alarm", text, level="error")

@@ -15,9 +15,10 @@ _COMING: Final = (
     "FROM packs WHERE state IN ('submitting', 'unsure', 'generating') AND attempt > 0"
 )
 TABLES: Final = ("tunes", "prompts")
-# An order without an attempt of ours was found in the account: it cost then, not today. A clock that was wrong for a while
-# may have left orders of a day to come.
-PAID_BETWEEN: Final = "bound_at >= ? AND bound_at < ? AND attempt > 0"
+# Of what was found in the account `bound_at` is when Astria made it: it was paid for then. A clock that was wrong for a while
+# may have left orders of a day to come. Of what was pulled it is NULL.
+_BOUND: Final = "bound_at >= ? AND bound_at < ?"
+PAID_BETWEEN: Final = {"tunes": f"{_BOUND} AND json_extract(params, '$.id') IS NULL", "prompts": _BOUND}
 # What `id` in tune.toml names, and what was pulled, was paid for elsewhere.
 _OWN: Final = {"tunes": "json_extract(o.params, '$.id') IS NULL", "prompts": "o.pulled = 0"}
 # What the day's limit holds back: a tune stays queued, since a tune cannot be `held` (contract).
@@ -44,8 +45,8 @@ def spent(connection: sqlite3.Connection, within: str, now: float) -> dict[str, 
     began, ends = day_of(now)
     for table in TABLES:
         sql = f"""
-            SELECT coalesce(sum(o.cost_mc), 0), coalesce(sum(o.cost_mc * ({PAID_BETWEEN})), 0),
-                coalesce(sum(o.cost_mc * ({PAID_BETWEEN})), 0)
+            SELECT coalesce(sum(o.cost_mc), 0), coalesce(sum(o.cost_mc * ({_BOUND})), 0),
+                coalesce(sum(o.cost_mc * ({_BOUND})), 0)
             FROM {table} o JOIN sources s ON s.id = o.source_id WHERE o.cost_mc > 0 AND {_OWN[table]} AND {within}"""
         sums = connection.execute(sql, [began, ends, month_of(now), ends]).fetchone()
         total, today, month = total + sums[0], today + sums[1], month + sums[2]
@@ -58,7 +59,7 @@ def spent_by_folder(connection: sqlite3.Connection, within: str, now: float) -> 
     folders: dict[tuple[str, str], list[int]] = {}
     for table in TABLES:
         sql = f"""
-            SELECT s.root, s.path, s.kind, sum(o.cost_mc), sum(o.cost_mc * ({PAID_BETWEEN}))
+            SELECT s.root, s.path, s.kind, sum(o.cost_mc), sum(o.cost_mc * ({_BOUND}))
             FROM {table} o JOIN sources s ON s.id = o.source_id
             WHERE o.cost_mc > 0 AND {_OWN[table]} AND {within} GROUP BY s.id"""
         for root, path, kind, total, month in connection.execute(sql, [month_of(now), ends]):

@@ -22,7 +22,7 @@ def set_right(ctx: Context) -> None:
             journal.change_all(table, "delete_at = delete_at - ?", "delete_at > 0", ahead)
         if ahead:
             journal.change_all(table, "next_at = next_at - ?", "1", ahead)
-        journal.clip_deadlines(table, last)
+        journal.change_all(table, "next_at = ?", "next_at > ?", last, last)
     soon = now + timing.poll_seconds  # what ran may be done by now
     for kind, running in RUNNING.items():
         journal.change_all(f"{kind}s", "next_at = ?", f"{running} AND next_at > ?", soon, soon)

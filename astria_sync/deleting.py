@@ -5,7 +5,6 @@ unreadable or suddenly empty: that is a disk which is not mounted, until somethi
 """
 
 import json
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,8 +17,6 @@ from astria_sync.core.model import Prompt, Tune, kind_of
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message
 from astria_sync.core.wire import as_id
 from astria_sync.doors import Doors
-
-log = logging.getLogger("astria_sync")
 
 _EVERY: Final = 60.0  # seconds between looks for what is to be deleted
 _REFUSED: Final = -1.0  # in `delete_at`: Astria does not delete it
@@ -112,14 +109,21 @@ class Deleting:
         what = f"{self._of(kind)} AND remote_id IS NOT NULL AND delete_at IS NULL AND {_FINISHED[kind]}"
         for row in self._rows(kind, what, [gone]):
             self.ctx.journal.change(f"{kind}s", row.id, delete_at=at)
-            self.ctx.event(kind, row.id, row.source_id, "to be deleted", f"{kind} {row.remote_id}")
+            self.ctx.event(
+                kind,
+                row.id,
+                row.source_id,
+                "to be deleted",
+                f"{kind} {row.remote_id}",
+                level="info",
+            )
 
     def _undo(self, kind: str, gone: str) -> None:
         """The file is back, or the configuration says `keep` by now."""
         what = f"delete_at IS NOT NULL AND state != 'deleted' AND NOT {self._of(kind)}"
         for row in self._rows(kind, what, [gone or "[]"]):
             self.ctx.journal.change(f"{kind}s", row.id, delete_at=None)
-            self.ctx.event(kind, row.id, row.source_id, "kept", f"{kind} {row.remote_id}")
+            self.ctx.event(kind, row.id, row.source_id, "kept", f"{kind} {row.remote_id}", level="info")
 
     def _rows(self, kind: str, where: str, values: Sequence[Any]) -> Sequence[Tune] | Sequence[Prompt]:
         journal = self.ctx.journal
@@ -138,7 +142,7 @@ class Deleting:
         if journal.get(f"deleting:{root}") != told:
             journal.put(f"deleting:{root}", told)
             if told:
-                log.warning("%s", told)
+                self.ctx.say("warning", told)
         return empty or journal.get(f"root:{root}") is not None
 
     def _delete(self, root: str) -> None:

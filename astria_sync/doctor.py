@@ -5,6 +5,8 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,22 +15,32 @@ from astria_sync.answers import http_date
 from astria_sync.core.retry import Answer, NoAnswer, judge_read, message, the_object
 from astria_sync.core.wire import as_int
 from astria_sync.errors import AstriaSyncError
+from astria_sync.machine import notifications, on_disk, packages, patiently, unit
+from astria_sync.reading import reading
 from astria_sync.settings import Settings
 from astria_sync.surroundings import ERROR, OK, WARNING, Check, inotify, output, root, state_file
 
 _SKEW: Final = 60.0  # seconds between this clock and Astria's
 _PATIENCE: Final = 15.0  # seconds for Astria's answer: somebody is waiting
+_IN_ALL: Final = 25.0  # ... with the looking up of its name
+_ON_DISK: Final = 10.0  # seconds for a folder
+_COUNTING: Final = 30.0  # seconds for many
 
 
-def examine(settings: Settings, *, environ: Mapping[str, str], home: Path) -> Iterator[Check]:
-    """Every check, as it is done; the network last, since it may take a while."""
+def examine(
+    settings: Settings, *, environ: Mapping[str, str], home: Path, profile: str | None = None
+) -> Iterator[Check]:
+    """Every check, as it is done; the network last, since it may take a while. None takes longer than it is given."""
     yield from versions()
+    yield from packages()
     yield from _configuration(settings)
     for watch in settings.watch:
-        yield from root(watch)
-        yield from output(watch)
-    yield from inotify(settings)
-    yield from state_file(settings)
+        yield from on_disk(partial(root, watch), "watched", watch.path, _ON_DISK)
+        yield from on_disk(partial(output, watch), "output", watch.output, _ON_DISK)
+    yield from on_disk(partial(inotify, settings), "inotify", "Counting the folders", _COUNTING)
+    yield from on_disk(partial(state_file, settings), "state", settings.state, _COUNTING)
+    yield from unit(profile, environ)
+    yield from notifications(settings, environ, home)
     yield from _account(settings, environ, home)
 
 
@@ -43,7 +55,7 @@ def versions() -> Iterator[Check]:
         about="versions",
         level=OK,
         text=f"astria-sync {astria_sync.__version__}, Python {platform.python_version()}, "
-        f"SQLite {sqlite3.sqlite_version}, {platform.system()} {platform.release()}",
+        f"SQLite {sqlite3.sqlite_version}{_wal(sqlite3.sqlite_version_info)}, {platform.system()} {platform.release()}",
     )
     if not sys.platform.startswith("linux"):
         yield Check(
@@ -51,6 +63,11 @@ def versions() -> Iterator[Check]:
             level=WARNING,
             text=f"{platform.system()} is not tested; what changes in folders is noticed by looking at them every so often.",
         )
+
+
+def _wal(version: tuple[int, ...]) -> str:
+    """A fault of SQLite's that needs two writers, and here is one."""
+    return " (with a fault of before 3.51.3 that astria-sync does not meet)" if version < (3, 51, 3) else ""
 
 
 def _configuration(settings: Settings) -> Iterator[Check]:
@@ -79,10 +96,42 @@ def _account(settings: Settings, environ: Mapping[str, str], home: Path) -> Iter
     api = Api(
         settings.astria.base_url, lambda: token, timeout=min(_PATIENCE, settings.astria.timeout_seconds)
     )
-    try:
-        yield from judge(settings.astria.base_url, token.source, _timed(lambda: api.get("/users")))
-    finally:
-        api.close()
+    base, proxy = settings.astria.base_url, proxy_for(settings.astria.base_url, environ)
+
+    def ask() -> Iterator[Check]:
+        with closing(api):
+            yield from judge(base, token.source, _timed(lambda: api.get("/users")), proxy)
+
+    late = _unreachable(base, token.source, f"no answer within {_IN_ALL:g} s", proxy)
+    yield from patiently(ask, seconds=_IN_ALL, late=late)
+    yield _idempotency(settings.state)
+
+
+def proxy_for(base_url: str, environ: Mapping[str, str]) -> str:
+    """The proxy that is on the way to Astria and the variable that says so, without its password; "" if there is none."""
+    if not base_url.startswith("https:"):
+        return ""  # no proxy may read what is sent in the clear
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        if value := environ.get(name, "").strip():
+            return f"{value.rpartition('@')[2].removeprefix('http://').rstrip('/')} ({name})"
+    return ""
+
+
+def _idempotency(state: Path) -> Check:
+    """Astria shows the setting nowhere; only an answer to a paid request gives it away."""
+    about, seen = "idempotency", "SELECT 1 FROM {} WHERE reason LIKE '%(idempotency is on%' LIMIT 1"
+    with suppress(AstriaSyncError), reading(state) as connection:
+        tables = ("tunes", "prompts") if connection else ()
+        if connection and any(connection.execute(seen.format(table)).fetchone() for table in tables):
+            do = "`astria-sync status` shows what it concerns"
+            return Check(
+                about=about,
+                level=OK,
+                text="on: Astria has answered with something that was there before.",
+                do=do,
+            )
+    text = "Astria tells it only by its answer to a paid request, so nobody asks; on or off, each prompt has a seed of its own."
+    return Check(about=about, level=OK, text=text)
 
 
 def _timed(ask: Callable[[], Answer | NoAnswer]) -> tuple[Answer | NoAnswer, float]:
@@ -92,13 +141,24 @@ def _timed(ask: Callable[[], Answer | NoAnswer]) -> tuple[Answer | NoAnswer, flo
     return answer, (before + time.time()) / 2
 
 
-def judge(base_url: str, source: str, asked: tuple[Answer | NoAnswer, float]) -> Iterator[Check]:
+def _unreachable(base_url: str, source: str, why: str, proxy: str) -> Iterator[Check]:
+    text = f"{base_url} cannot be reached: {why}; the token from {source} could not be tried."
+    do = "nothing is lost meanwhile: work goes on by itself when the network is back"
+    yield Check(
+        about="network",
+        level=WARNING,
+        text=text,
+        do=f"see whether the proxy {proxy} is there; {do}" if proxy else do,
+    )
+
+
+def judge(
+    base_url: str, source: str, asked: tuple[Answer | NoAnswer, float], proxy: str = ""
+) -> Iterator[Check]:
     """What `GET /users` told: network, token, balance, clock."""
     answer, moment = asked
     if isinstance(answer, NoAnswer):
-        text = f"{base_url} cannot be reached: {answer.why}; the token from {source} could not be tried."
-        do = "nothing is lost meanwhile: work goes on by itself when the network is back"
-        yield Check(about="network", level=WARNING, text=text, do=do)
+        yield from _unreachable(base_url, source, answer.why, proxy)
         return
     verdict = judge_read(answer)
     if verdict == "unauthorised":
@@ -112,7 +172,8 @@ def judge(base_url: str, source: str, asked: tuple[Answer | NoAnswer, float]) ->
         do = "try again later" if late else "correct base_url, or ASTRIA_BASE_URL"
         yield Check(about="network", level=WARNING if late else ERROR, text=text, do=do)
     else:
-        yield Check(about="network", level=OK, text=f"{base_url} answers")
+        through = f", through the proxy {proxy}" if proxy else ""
+        yield Check(about="network", level=OK, text=f"{base_url} answers{through}")
         yield from _user(the_object(answer.body) or {}, source)
     yield from _clock(answer.date, moment)
 

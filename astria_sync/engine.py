@@ -23,6 +23,7 @@ from astria_sync.folders import TuneFiles
 from astria_sync.following import Following
 from astria_sync.intake import Intake
 from astria_sync.judging import Judge
+from astria_sync.news import News
 from astria_sync.notes import Notes
 from astria_sync.progress import Telling
 from astria_sync.prompting import Prompting
@@ -92,6 +93,7 @@ class Engine:
         self.telling = Telling(ctx=ctx)
         self.pulling = Pulling(ctx=ctx, reconciling=self.reconciling)
         self.notes = Notes(ctx=ctx)
+        self.news = News(ctx=ctx)
         self.upkeep = Upkeep(ctx=ctx, on_models=self.tuning.names_changed)
         self._outcomes = self._takers()
 
@@ -152,6 +154,7 @@ class Engine:
             self._forget_step()
             raise
         self.ctx.seen = clocks
+        self.news.send()
         replies, self._replies = self._replies, []
         for reply, answer in replies:
             reply.put(answer)
@@ -164,6 +167,7 @@ class Engine:
         for piece in self.ctx.outbox:
             self.ctx.finish(piece)
         self.ctx.outbox, self._replies = [], []
+        self.news.forget()
 
     def recover(self) -> None:
         """A step was rolled back: what it had taken for done in memory is still to be done."""
@@ -212,7 +216,8 @@ class Engine:
 
     def _take(self, message: Any) -> None:
         if isinstance(message, Outcome):
-            self.ctx.finish(message.work)
+            key = self.ctx.finish(message.work)
+            self.ctx.say("debug", f"came back: {type(message.work).__name__} {key}")
             if message.failure is not None:
                 log.debug("%s failed", type(message.work).__name__, exc_info=message.failure)
             self._outcomes[type(message.work)](message)
@@ -258,14 +263,15 @@ class Engine:
             self.deleting.plan()
         self.telling.plan()
         self.notes.plan()
+        self.news.plan()
 
     def _walked(self, outcome: Outcome) -> None:
         if outcome.failure is not None:
-            log.error("%s could not be looked at (%s)", outcome.work.root, outcome.failure)
-            self.intake.walk_failed(outcome.work)
+            self.intake.walk_failed(outcome.work, outcome.failure)
             return
         for look in outcome.result:
             self.intake.looked(look)
+            self.tuning.looked(look)
             if look.recursive and look.scope == ".":
                 self.prompting.look_again()
 

@@ -1,6 +1,5 @@
 """Finished pictures: which there are, which are to be fetched next, and the sidecar that closes a prompt."""
 
-import logging
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,6 @@ from astria_sync.expiring import ends_of_tunes
 from astria_sync.provenance import describe
 from astria_sync.room import Room
 from astria_sync.turns import Turns
-
-log = logging.getLogger("astria_sync")
 
 _CLEAN_POLLS: Final = 3  # fewer pictures than asked for: so often in a row the list must not grow
 _QUIET_POLLS: Final = 20  # times poll_seconds without a new picture
@@ -104,7 +101,9 @@ class Fetching:
     def plan(self) -> None:
         """Sidecars that are due again, and downloads, as far as there are places (turns.py)."""
         if self.room.recovered():
-            self.ctx.journal.hurry_images()
+            # Pictures that could not be had without the disk are not left waiting.
+            self.ctx.journal.change_all("images", "next_at = 0", "state = 'wanted'")
+            self.ctx.journal.change_all("prompts", "next_at = 0", "state = 'downloading' AND complete = 1")
             self._again_at = 0.0
         if self._again_at <= self.ctx.now:
             self.unrecorded()
@@ -155,7 +154,10 @@ class Fetching:
                 "reason": "",
             }
             journal.change("images", image.id, state="saved", saved_at=self.ctx.wall, **values)
-            self.ctx.event("image", image.id, journal.prompt(image.prompt_id).source_id, "saved", result.file)
+            prompt = journal.prompt(image.prompt_id)
+            self.ctx.event(
+                "image", image.id, prompt.source_id, "saved", result.file, remote_id=prompt.remote_id
+            )
             self.close(image.prompt_id)
             return
         attempt = 1 if result.moved else image.attempt + 1
@@ -171,7 +173,8 @@ class Fetching:
         )
         prompt = journal.prompt(image.prompt_id)
         journal.change("prompts", prompt.id, reason=f"picture {image.n}: {result.why}; it is tried again")
-        log.warning("%s, picture %d: %s", prompt.stem, image.n, result.why)
+        told = f"picture {image.n} of prompt {prompt.remote_id}: {result.why}; it is tried again"
+        self.ctx.say("warning", told, source=prompt.source_id, remote_id=prompt.remote_id)
         if result.local:
             self.room.takes(prompt.output)  # what is wrong with it is told, and noticed when it is over
         if result.expired and attempt >= _ENOUGH and self._is_over(prompt):
@@ -243,7 +246,7 @@ class Fetching:
         again_at = self.ctx.now + self.ctx.backoff(3)
         self._again_at = min(self._again_at, again_at)
         self.ctx.journal.change("prompts", prompt.id, reason=reason, next_at=again_at)
-        log.warning("%s", reason)
+        self.ctx.say("warning", reason, source=prompt.source_id, remote_id=prompt.remote_id)
 
     def unrecorded(self) -> None:
         """Prompts whose pictures are all here but whose sidecar is not (a crash, a full disk): write it now, or when it is due."""
@@ -262,5 +265,4 @@ class Fetching:
         self._again_at = 0.0
 
     def _move(self, prompt: Prompt, event: Event, **values: Any) -> Prompt:
-        log.info("prompt %s: %s", prompt.stem, event)
         return self.ctx.journal.move_prompt(prompt, event, self.ctx.wall, **values)

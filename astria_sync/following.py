@@ -3,7 +3,6 @@
 One page of a list shows 120 objects, so work is followed by pages, never one by one (astria-api.md "Prompts").
 """
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,6 @@ from astria_sync.doors import Doors
 from astria_sync.fetching import Fetching
 from astria_sync.prompting import Prompting
 from astria_sync.tuning import Tuning
-
-log = logging.getLogger("astria_sync")
 
 _GONE_AFTER: Final = (
     4  # times in a row that an object is not shown where it should be: a list that lags once is no loss
@@ -81,6 +78,10 @@ class Following:
 
     def _poll(self, kind: str) -> None:
         now, poll = self.ctx.now, self.ctx.settings.timing.poll_seconds
+        # With thousands under way the question below takes milliseconds, and it is asked at every step.
+        due = f"SELECT 1 FROM {kind}s WHERE {RUNNING[kind]} AND next_at <= ? LIMIT 1"
+        if self._asking(kind) or self.ctx.journal.value(due, [now]) is None:
+            return
         sql = f"SELECT workspace, remote_id, next_at FROM {kind}s WHERE {RUNNING[kind]} AND next_at <= ?"
         by_workspace: dict[str, list[tuple[float, int]]] = {}
         for row in self.ctx.journal.rows(sql, [now + poll / 2]):
@@ -91,6 +92,11 @@ class Following:
                     kind=kind, workspace=workspace, ids=tuple(remote_id for _, remote_id in rows)
                 )
                 self.ctx.start(("poll", kind, workspace), piece)
+
+    def _asking(self, kind: str) -> bool:
+        """Whether lists of all workspaces are being read; one that is none of ours any more is asked for after them."""
+        spaces = {self.ctx.workspace(root) for root in self.ctx.watches}
+        return bool(spaces) and all(("poll", kind, space) in self.ctx.under_way for space in spaces)
 
     def _patch(self) -> None:
         due = "current = 1 AND patch != '{}' AND state IN ('training', 'ready') AND next_at <= ?"
@@ -237,12 +243,12 @@ class Following:
                 title=done.get("title", tune.title),
                 class_noun=done.get("name", tune.class_noun),
             )
-            self.ctx.event("tune", tune.id, tune.source_id, "patched", ", ".join(piece.values))
+            self.ctx.event("tune", tune.id, tune.source_id, "patched", ", ".join(piece.values), level="info")
             self.prompting.folders_changed(self.ctx.journal.source(tune.source_id).name)
         elif verdict in {Verdict.REFUSED, Verdict.GONE} and isinstance(result, Answer):
             reason = f"Astria did not take the change of {', '.join(piece.values)}: {message(result)}"
             self.ctx.journal.change("tunes", tune.id, patched=done, patch=left, reason=reason)
-            self.ctx.event("tune", tune.id, tune.source_id, "patch refused", reason)
+            self.ctx.event("tune", tune.id, tune.source_id, "patch refused", reason, level="error")
         else:
             self.ctx.journal.change("tunes", tune.id, next_at=self.ctx.now + self.ctx.backoff(1))
             self.doors.close_for(verdict, result)

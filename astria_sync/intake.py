@@ -1,9 +1,7 @@
 """From looks to sources: what is new, what settled, what moved, what is gone. Orders nothing: `take_…` do."""
 
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from astria_sync import moves
 from astria_sync.agenda import Agenda
@@ -24,8 +22,6 @@ from astria_sync.places import (
     tell_root_trouble,
     tell_unreadable,
 )
-
-log = logging.getLogger("astria_sync")
 
 
 @dataclass(kw_only=True)
@@ -69,10 +65,12 @@ class Intake:
             self.hint(*folder_of(key), recursive=False)
         self.agenda.plan()
 
-    def walk_failed(self, piece: work.Walk) -> None:
+    def walk_failed(self, piece: work.Walk, why: BaseException) -> None:
         """Nothing was seen: look again, at the next rescan at the latest."""
         self.settling.ask_again()
-        self.ctx.event("daemon", None, None, "look failed", piece.root)
+        self.ctx.event(
+            "daemon", None, None, "look failed", f"{piece.root} could not be looked at ({why})", level="error"
+        )
 
     def next_due(self) -> float | None:
         """When the next thing may have settled."""
@@ -200,17 +198,18 @@ class Intake:
                 "stamp": stamp,
             }
             self.ctx.journal.change("sources", source.id, **gone)
-            self.ctx.event("source", source.id, source.id, "gone", source.path)
+            self.ctx.event("source", source.id, source.id, "gone", level="info")
         else:
             remove_note(self.ctx, source)
-            self.ctx.journal.drop("sources", source.id)
+            self.ctx.event("source", source.id, source.id, "forgotten", level="info")
+            self.ctx.journal.forget_source(source)
             self._forget(key)
         self.on_folders(source.name)
 
     def _back(self, key: Key, source_id: int) -> None:
         self.places.missing.discard(key)
         self.ctx.journal.change("sources", source_id, missing_since=None, updated_at=self.ctx.wall)
-        self.ctx.event("source", source_id, source_id, "back", key[1])
+        self.ctx.event("source", source_id, source_id, "back", level="info")
         self.on_folders(self.ctx.journal.source(source_id).name)
 
     def _forget(self, key: Key) -> None:
@@ -233,7 +232,7 @@ class Intake:
 
     def _join(self, old: Source, new: Source) -> Source:
         journal = self.ctx.journal
-        journal.drop("sources", new.id)
+        journal.forget_source(new, heir=old.id)
         self._forget((old.root, old.path, old.kind))
         self._forget((new.root, new.path, new.kind))
         self.places.missing.discard((old.root, old.path, old.kind))
@@ -251,10 +250,14 @@ class Intake:
         )
         self.places.know((new.root, new.path, new.kind), old.id, "")
         remove_note(self.ctx, old)
-        self.ctx.event("source", old.id, old.id, "moved", f"{old.path} -> {new.path}")
+        self._moved(old)
         self.on_folders(old.name, new.name)
-        log.info("%s is now %s", old.location, new.location)
         return journal.source(old.id)
+
+    def _moved(self, old: Source) -> None:
+        """Into the history, with the place where it was: `log` finds it by that too."""
+        was = {"root": old.root, "path": old.path}
+        self.ctx.event("source", old.id, old.id, "moved", f"from {old.location}", level="info", **was)
 
     def who_is_here(self, source: Source, sight: FileSight | FolderSight, content: str = "") -> Source:
         """The source that this sight is of: `source`, or another that was renamed to its place, or a new one after `source`
@@ -285,8 +288,7 @@ class Intake:
             self.places.know(key, one.id, "")
             self.settling.forget(key)
             self.places.missing.discard(key)
-            self.ctx.event("source", one.id, one.id, "moved", f"{one.path} -> {key[1]}")
-            log.info("%s is now %s", one.location, Path(key[0], key[1]))
+            self._moved(one)
         for key in empty:
             self._gone(key)
         for _, key in places:

@@ -6,36 +6,22 @@ out before it is committed. WAL with synchronous=FULL: with NORMAL a commit is n
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sqlite_utils import Database
 
+from astria_sync.core.happening import Happening, moved
 from astria_sync.core.lifecycle import Event, advance_pack, advance_prompt, advance_tune
 from astria_sync.core.model import Image, Prompt, Source, Tune
 from astria_sync.core.packrow import Pack
 from astria_sync.errors import StateUnusable
-from astria_sync.rows import Row, read, write
+from astria_sync.rows import NEW_EVENT, NEXT_DEADLINE, Row, event_row, read, write
 from astria_sync.statefile import Place, open_database
 from astria_sync.trouble import explained, is_passing
-
-# Rows with a deadline; one question a state, since each is a single step in the index.
-_WITH_DEADLINE: Final = (
-    *(("tunes", f"state = '{one}'") for one in ("queued", "unsure", "training")),
-    *(("prompts", f"state = '{one}'") for one in ("queued", "unsure", "generating", "downloading")),
-    *(("packs", f"state = '{one}'") for one in ("settling", "queued", "unsure", "generating")),
-    ("images", "state = 'wanted'"),
-    ("tunes", "state = 'ready' AND patch != '{}'"),
-    ("rereads", "1"),
-)
-_NEXT_DEADLINE: Final = "SELECT min(at) FROM ({})".format(
-    " UNION ALL ".join(
-        f"SELECT min(next_at) AS at FROM {table} WHERE {where} AND next_at > ?1"
-        for table, where in _WITH_DEADLINE
-    )
-)
 
 
 class Journal:
@@ -43,6 +29,10 @@ class Journal:
 
     def __init__(self, database: Database, place: Place | None = None) -> None:
         """Take over a database whose schema is current, and which lies at `place`; `open_journal` makes one."""
+        self.on_commit: Callable[[Sequence[Happening]], None] | None = (
+            None  # told what is durable, never else
+        )
+        self._happened: list[Happening] = []  # in the transaction under way
         self._use(database, place)
 
     def _use(self, database: Database, place: Place | None) -> None:
@@ -57,9 +47,14 @@ class Journal:
 
         Raises StateGoneError if the file is not at its place any more: what is committed to it would be forgotten.
         """
-        if self._in_transaction():
-            with self._db.atomic():  # a savepoint
-                yield
+        told = len(self._happened)
+        if self._conn.in_transaction:
+            try:
+                with self._db.atomic():  # a savepoint
+                    yield
+            except BaseException:
+                del self._happened[told:]
+                raise
             return
         self._conn.execute("BEGIN IMMEDIATE")
         try:
@@ -69,12 +64,13 @@ class Journal:
             self._conn.execute("COMMIT")
         except BaseException:
             self._db.rollback()
+            self._happened.clear()
             raise
         if self._place:
             self._place.written(self._conn)
-
-    def _in_transaction(self) -> bool:
-        return self._conn.in_transaction
+        happened, self._happened = self._happened, []
+        if happened and self.on_commit:
+            self.on_commit(happened)
 
     def close(self) -> None:
         """Checkpoint and close; the state is then one file."""
@@ -191,39 +187,52 @@ class Journal:
 
     def move_tune(self, tune: Tune, event: Event, at: float, **values: Any) -> Tune:
         """Let `event` happen to a tune: the table's next state, the columns given, and a line in its history."""
-        self._move("tune", tune, advance_tune(tune.state, event), event, at, values)
-        return self.tune(tune.id)
+        state = advance_tune(tune.state, event)
+        self.change("tunes", tune.id, state=state, updated_at=at, **values)
+        after = self.tune(tune.id)
+        self.note(moved(tune, after, event, at))
+        return after
 
     def move_prompt(self, prompt: Prompt, event: Event, at: float, **values: Any) -> Prompt:
         """Let `event` happen to a prompt: the table's next state, the columns given, and a line in its history."""
-        self._move("prompt", prompt, advance_prompt(prompt.state, event), event, at, values)
-        return self.prompt(prompt.id)
+        state = advance_prompt(prompt.state, event)
+        self.change("prompts", prompt.id, state=state, updated_at=at, **values)
+        after = self.prompt(prompt.id)
+        self.note(moved(prompt, after, event, at))
+        return after
 
     def move_pack(self, pack: Pack, event: Event, at: float, **values: Any) -> Pack:
         """Let `event` happen to the run of a pack, likewise."""
-        self._move("pack", pack, advance_pack(pack.state, event), event, at, values)
-        return self.pack(pack.id)
+        state = advance_pack(pack.state, event)
+        self.change("packs", pack.id, state=state, updated_at=at, **values)
+        after = self.pack(pack.id)
+        self.note(moved(pack, after, event, at))
+        return after
 
-    def _move(
-        self,
-        kind: str,
-        row: Tune | Prompt | Pack,
-        state: str,
-        event: Event,
-        at: float,
-        values: dict[str, Any],
-    ) -> None:
-        self.change(f"{kind}s", row.id, state=state, updated_at=at, **values)
-        self.record(at, kind, row.id, row.source_id, event, values.get("reason", ""))
+    def note(self, one: Happening) -> None:
+        """A line for `astria-sync log`, and, once it is committed, for the log; of one without an event only that."""
+        if self.on_commit:
+            self._happened.append(one)
+        if one.event:
+            self._conn.execute(NEW_EVENT, event_row(one))
 
     def record(
-        self, at: float, kind: str, item_id: int | None, source_id: int | None, event: str, detail: str = ""
+        self, at: float, kind: str, item: int | None, source: int | None, event: str, detail: str = ""
     ) -> None:
-        """A line for `astria-sync log`."""
-        self._conn.execute(
-            "INSERT INTO events (at, source_id, kind, item_id, event, detail) VALUES (?, ?, ?, ?, ?, ?)",
-            [at, source_id, kind, item_id, event, detail],
-        )
+        """The same in short, of what a person asked for."""
+        one = Happening(at=at, kind=kind, item_id=item, source_id=source, event=event, detail=detail)
+        self.note(replace(one, level="info"))
+
+    def forget_source(self, source: Source, heir: int | None = None) -> None:
+        """Drop a source; its history becomes that of its heir, or stays under the place where the file was."""
+        root, path = ("", "") if heir else (source.root, source.path)
+        where = "UPDATE events SET source_id = ?, root = ?, path = ? WHERE source_id = ?"
+        self._conn.execute(where, [heir, root, path, source.id])
+        self._happened = [
+            replace(one, source_id=heir, root=root, path=path) if one.source_id == source.id else one
+            for one in self._happened
+        ]
+        self.drop("sources", source.id)
 
     def set_waits(self, prompt_id: int, needs: Iterable[str]) -> None:
         """Which folders' names this prompt waits for, folded; none: it waits for nothing."""
@@ -236,22 +245,17 @@ class Journal:
         """A prompt file's whole text, once for all its requests, for their sidecars."""
         self._conn.execute("INSERT OR IGNORE INTO texts VALUES (?, ?)", [text_hash, text])
 
-    def clip_deadlines(self, table: str, latest: float) -> None:
-        """No deadline later than `latest`."""
-        self._conn.execute(f"UPDATE {table} SET next_at = ? WHERE next_at > ?", [latest, latest])
-
-    def hurry_images(self) -> None:
-        """The network or the disk is back: pictures that could not be had without it are not left waiting."""
-        self._conn.execute("UPDATE images SET next_at = 0 WHERE state = 'wanted'")
-        self._conn.execute("UPDATE prompts SET next_at = 0 WHERE state = 'downloading' AND complete = 1")
-
     def change_all(self, table: str, what: str, where: str, *values: Any) -> None:
         """Set columns of every row that fits, without a change of state."""
         self._conn.execute(f"UPDATE {table} SET {what} WHERE {where}", values)
 
+    def erase(self, sql: str, values: Sequence[Any]) -> int:
+        """Delete what a question of one's own names; how many rows."""
+        return self._conn.execute(sql, values).rowcount
+
     def next_deadline(self, now: float) -> float | None:
         """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""
-        found: float | None = self.value(_NEXT_DEADLINE, [now])
+        found: float | None = self.value(NEXT_DEADLINE, [now])
         return found
 
     # Small facts

@@ -12,12 +12,22 @@ from typing import Final
 _PROC: Final = Path("/proc")
 _WATCHES: Final = ("fs.inotify.max_user_watches", "user.max_inotify_watches")
 _INSTANCES: Final = ("fs.inotify.max_user_instances", "user.max_inotify_instances")
+_NAMESPACES: Final = {  # setting → the value that forbids them
+    "user.max_user_namespaces": 0,
+    "kernel.unprivileged_userns_clone": 0,
+    "kernel.apparmor_restrict_unprivileged_userns": 1,
+}
 _USUAL: Final = {_WATCHES: 524_288, _INSTANCES: 1_024}  # what programs that watch a lot commonly ask for
 # Others may change what lies there, and no kernel of ours is told. Every file system in user space counts, but for fuseblk:
 # that is a disk of this machine (NTFS, exFAT), which nobody else writes to.
 _SHARED: Final = re.compile(
     r"nfs4?|cifs|smb3|smbfs|ncpfs|9p|virtiofs|vboxsf|prl_fs|drvfs|fuse(\..*)?|afs|ceph|coda|davfs|glusterfs|lustre|gpfs|"
     r"beegfs|orangefs|pvfs2|ocfs2|gfs2"
+)
+
+_LOCAL: Final = re.compile(
+    r"ext[234]|xfs|btrfs|bcachefs|zfs|f2fs|jfs|reiserfs|nilfs2|tmpfs|ramfs|rootfs|overlay|squashfs|erofs|iso9660|udf|vfat|msdos|exfat|"
+    r"ntfs|ntfs3|fuseblk|hfs|hfsplus|apfs|ufs|ecryptfs"
 )
 
 
@@ -39,6 +49,11 @@ def silent(path: str) -> str:
     if not _SHARED.fullmatch(kind):  # a link may lead to a share
         _, kind = mounted_at(os.path.realpath(path))
     return kind if _SHARED.fullmatch(kind) else ""
+
+
+def is_local(kind: str) -> bool:
+    """Whether a kind of file system is known to tell what is changed on it."""
+    return not kind or bool(_LOCAL.fullmatch(kind))
 
 
 def mounts_below(path: str) -> Iterator[str]:
@@ -125,6 +140,16 @@ def _watched_by(process: Path) -> Iterator[int]:
             if os.readlink(descriptor).endswith("inotify"):
                 lines = (process / "fdinfo" / descriptor.name).read_text().splitlines()
                 yield sum(line.startswith("inotify ") for line in lines)
+
+
+def no_user_namespaces() -> str:
+    """The setting that keeps users from making namespaces of their own; "" if none does."""
+    for name, forbidding in _NAMESPACES.items():
+        with suppress(OSError, ValueError):
+            value = int((_PROC / "sys" / name.replace(".", "/")).read_text(encoding="ascii"))
+            if value == forbidding:
+                return f"{name} = {value}"
+    return ""
 
 
 def folders_in(root: str) -> int:

@@ -1,7 +1,6 @@
 """Error files: `NAME.prompt.error.txt` beside a prompt, `tune.error.txt` in a folder; gone as soon as the trouble is."""
 
 import hashlib
-import logging
 import os
 import shlex
 from dataclasses import dataclass, field
@@ -16,8 +15,6 @@ from astria_sync.core.plain import visible_lines
 from astria_sync.disk import leads_out
 from astria_sync.scan import TUNE_ERROR
 from astria_sync.stale import FAILED_PROMPTS
-
-log = logging.getLogger("astria_sync")
 
 _TRIES_AGAIN: Final = "astria-sync tries again as soon as the file changes, or on: astria-sync retry {path}"
 _FAILED: Final = (
@@ -96,7 +93,7 @@ class Notes:
             else:
                 self.ctx.remove_file(path)
         except OSError as error:
-            log.warning("%s cannot be written (%s)", path, error.strerror)
+            self.ctx.say("warning", f"{path} cannot be written ({error.strerror})")
             self._late.add(source.id)
             return
         self._written.add(source.id)

@@ -67,7 +67,11 @@ class Ordering:
         for row in self._unsent(source):
             if row.fingerprint not in wanted:
                 journal.drop("prompts", row.id)
-                self.ctx.event("prompt", row.id, source.id, "dropped", "the file asks for something else now")
+                if row.fingerprint:
+                    told = "the file asks for something else now"
+                    self.ctx.event("prompt", row.id, source.id, "dropped", told)
+                else:  # it stood for the file until that was read
+                    self.ctx.event("source", source.id, source.id, "read")
         have: set[str] = set()
         for row in journal.prompts("source_id = ?", [source.id]):
             have.add(row.fingerprint)

@@ -5,7 +5,6 @@ Astria is asked what a pack holds and costs (`GET /p/:slug`, free) before anythi
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,10 +24,13 @@ from astria_sync.room import Room
 from astria_sync.spending import Spending
 from astria_sync.validate import nearest
 
-log = logging.getLogger("astria_sync")
-
 _FRESH: Final = 60.0  # seconds that what Astria said of a pack holds for other folders
-_READ_ELSEWHERE: Final = ("urls", "captions", "read")  # of a folder's settings: no words of tune.toml
+_READ_ELSEWHERE: Final = (
+    "urls",
+    "captions",
+    "read",
+    "doubt",
+)  # of a folder's settings: no words of tune.toml
 _HELD: Final = (
     "its {prompts} prompts are more than {limit} new ones at one go; `astria-sync approve` lets them go"
 )
@@ -210,7 +212,6 @@ class Packing:
     def _refuse(self, row: Pack, reason: str, *, error: str = "") -> None:
         """It cannot be run: then nothing is sent of the folder, so neither are its pictures."""
         journal, wall = self.ctx.journal, self.ctx.wall
-        log.info("pack %s of %s: %s", row.name, journal.source(row.source_id).path, reason)
         journal.move_pack(row, Event.INVALID, wall, reason=reason, error=error)
         tune = journal.current_tune(row.source_id)
         if tune is not None and goes_along(tune):

@@ -3,7 +3,6 @@
 The journal rule holds here as in sending.py. What goes out with the pictures shares the fate of the tune that it makes.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,8 +25,6 @@ from astria_sync.packtracking import PackTracking
 from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
 from astria_sync.spending import Spending
-
-log = logging.getLogger("astria_sync")
 
 _LOOK_AGAIN: Final = 5.0  # seconds until an order is asked about again whose output takes no pictures
 _OLD: Final = (
@@ -107,7 +104,9 @@ class PackSending:
             if known and self.adopting.settled(source.root):
                 noun = tune.class_noun or source.settings.get("name") or ""
                 expected = run.expected or size_for(facts(run), noun).prompts
-                self.ctx.event("pack", run.id, source.id, "adopted", "as records beside its pictures tell")
+                self.ctx.event(
+                    "pack", run.id, source.id, "adopted", "as records beside its pictures tell", level="info"
+                )
                 self.ctx.journal.change("packs", run.id, tune_id=tune.id, watermark=0, expected=expected)
                 self.tracking.bind(self.ctx.journal.pack(run.id))
 
@@ -275,7 +274,6 @@ class PackSending:
             self.lost(run, "astria-sync ended while it was being sent")
 
     def _move(self, run: Pack, event: Event, **values: Any) -> None:
-        log.info("pack %s of %s: %s", run.called, self.ctx.journal.source(run.source_id).path, event)
         moved = self.ctx.journal.move_pack(run, event, self.ctx.wall, **values)
         if event is Event.BOUND:
             expect_now(self.ctx, moved)

@@ -5,7 +5,6 @@ run, or an earlier state may have run it, lists are read for it (`plan`).
 """
 
 import json
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,8 +27,6 @@ from astria_sync.packing import facts
 from astria_sync.parameters import TYPES
 from astria_sync.reconciling import Reconciling
 from astria_sync.wording import made_besides
-
-log = logging.getLogger("astria_sync")
 
 _MONTH: Final = 31 * 86400.0  # Astria deletes after 30 days
 _CLEAN: Final = 3  # looks that show no prompt more
@@ -172,8 +169,7 @@ class PackTracking:
         )
         if first is not None:
             text = made_besides("prompt", source.path, remote.id, first.remote_id, remote.url)
-            self.ctx.event("prompt", new, source.id, "duplicate", text)
-            log.error("%s", text)
+            self.ctx.event("prompt", new, source.id, "duplicate", text, level="error")
         self.binding.bind_prompt(journal.prompt(new), remote)
         journal.change("packs", run.id, heard_at=self.ctx.now, looks=0)
         self._complete(journal.pack(run.id))
@@ -184,7 +180,6 @@ class PackTracking:
         bound = self.ctx.journal.move_pack(
             run, Event.BOUND, self.ctx.wall, reason="", error="", bound_at=self.ctx.wall, **now, **values
         )
-        log.info("pack %s of %s: bound", run.called, self.ctx.journal.source(run.source_id).path)
         expect_now(self.ctx, bound)
         return bound
 

@@ -27,7 +27,7 @@ _Scalar = Either(
 _Media = Annotated[
     str,
     Meta(
-        pattern=r"^(?:(?i:https?)://[^\s/?#]+[^\s\x00-\x1f]*|(?![A-Za-z][\w+.-]+://|(?i:data|file):)[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*)\Z",
+        pattern=r"^(?:(?i:https?)://[^\s/?#]+[^\s\x00-\x1f]*|(?![A-Za-z][\w+.-]+://|(?i:data|file|https?|ftp):)[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*)\Z",
         description="the path of a file or an http(s) URL",
     ),
 ]

@@ -1,8 +1,8 @@
 """Which source lies where, kept in memory as the journal has it, so that a look at 100,000 files asks no questions of SQLite."""
 
-import logging
 import math
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,6 @@ from astria_sync.disk import leads_out
 from astria_sync.folders import parent
 from astria_sync.journal import Journal
 from astria_sync.notes import error_file, error_place
-
-log = logging.getLogger("astria_sync")
 
 Key = tuple[str, str, str]  # root, path, kind
 
@@ -34,7 +32,7 @@ class Places:
         self.missing.clear()
         self._by_folder.clear()
         for row in journal.rows("SELECT id, root, path, kind, stamp, missing_since FROM sources"):
-            key = (row["root"], row["path"], row["kind"])
+            key = (sys.intern(row["root"]), row["path"], sys.intern(row["kind"]))
             self.know(key, row["id"], row["stamp"])
             if row["missing_since"] is not None:
                 self.missing.add(key)
@@ -102,7 +100,7 @@ def new_source(ctx: Context, key: Key, sight: FolderSight | FileSight) -> int:
         new_prompt(ctx, source_id)
     elif pictured:
         journal.add("tunes", source_id=source_id, state=TuneState.SETTLING, created_at=wall, updated_at=wall)
-    journal.record(wall, "source", source_id, source_id, "seen", f"{kind} {path}")
+    ctx.event("source", source_id, source_id, "seen", f"{kind} {path}")
     return source_id
 
 
@@ -121,7 +119,7 @@ def remove_note(ctx: Context, source: Source) -> None:
     try:
         ctx.remove_file(error_file(source))
     except OSError as error:
-        log.warning("%s cannot be removed (%s)", error_file(source), error.strerror)
+        ctx.say("warning", f"{error_file(source)} cannot be removed ({error.strerror})")
 
 
 def _changed_at(key: Key, sight: FolderSight | FileSight) -> float:
@@ -157,8 +155,8 @@ def tell_root_trouble(ctx: Context, root: str, problem: str) -> None:
     """Say once that a root cannot be looked at, or ("") that it can be again."""
     if ctx.journal.get(f"root:{root}", "") != problem:
         ctx.journal.put(f"root:{root}", problem or None)
-        ctx.event("daemon", None, None, "root", problem or f"{root} is well again")
-        (log.warning if problem else log.info)("%s", problem or f"{root} is well again")
+        told = problem or f"{root} is well again"
+        ctx.event("daemon", None, None, "root", told, level="warning" if problem else "info")
 
 
 def tell_unreadable(ctx: Context, look: Look) -> None:
@@ -169,4 +167,4 @@ def tell_unreadable(ctx: Context, look: Look) -> None:
     if ctx.journal.get(f"unreadable:{look.root}", {}) != found:
         ctx.journal.put(f"unreadable:{look.root}", found or None)
         for path, why in found.items():
-            log.warning("%s/%s cannot be used (%s)", look.root, path, why)
+            ctx.say("warning", f"{look.root}/{path} cannot be used ({why})")

@@ -116,8 +116,8 @@ class Prompting:
         found = self.judge(prompt)
         if isinstance(found, Ready):
             journal.set_waits(prompt.id, ())
-            self._burst = True
             if prompt.state is not PromptState.QUEUED:
+                self._burst = True
                 # One that was armed goes out as it was.
                 as_it_is = {"num_images": found.num_images, "target": found.target, "model": found.model}
                 shown = as_it_is if prompt.armed_at is None else {}
@@ -153,7 +153,7 @@ class Prompting:
             self.evaluate(prompt)
         for row in batch:
             del self._todo[row]
-        if self._burst:
+        if self._burst or batch:
             self._burst = False
             self._hold()
 
@@ -205,18 +205,27 @@ class Prompting:
         return [name for name in names if any(one.ready for one in index.find(name))]
 
     def _hold(self) -> None:
-        """`hold_above`: an unpacked archive waits for a person."""
-        limit = self.ctx.settings.limits.hold_above
+        """`hold_above`: an unpacked archive waits for a person. What is still waiting for something else is one of the crowd for
+        good, or an hour of training would let it go.
+        """
+        journal, limit = self.ctx.journal, self.ctx.settings.limits.hold_above
         # What may be in the account already is looked for there first; that costs nothing.
         new = "(sought = 1 OR (SELECT adoptable FROM sources WHERE id = source_id) = 0)"
-        where = f"approved = 0 AND armed_at IS NULL AND run = 1 AND created_at > ? AND {new} AND state IN ({{states}})"
+        mine = f"approved = 0 AND armed_at IS NULL AND run = 1 AND pulled = 0 AND fingerprint != '' AND {new}"
+        lately = "(created_at > ? OR (sought = 1 AND state = 'queued'))"
+        burst = f"{mine} AND {lately} AND state IN ('settling', 'waiting', 'queued', 'held', 'failed')"
         since = [self.ctx.since(BURST_SECONDS)]
-        burst = where.format(states="'settling', 'waiting', 'queued', 'held'")
-        count = self.ctx.journal.value(f"SELECT count(*) FROM prompts WHERE {burst}", since)
-        if count + each.coming(self.ctx.journal, self._packs or ()) <= limit:
-            return
-        for prompt in self.ctx.journal.prompts(where.format(states="'queued'"), since):
-            self.ctx.journal.move_prompt(prompt, Event.HELD, self.ctx.wall, reason=HELD.format(limit=limit))
+        count = journal.value(f"SELECT count(*) FROM prompts WHERE {burst}", since)
+        if count + each.coming(journal, self._packs or ()) > limit:
+            journal.change_all("prompts", "crowd = 1", f"crowd = 0 AND {burst}", *since)
+        crowd = journal.prompts(f"{mine} AND crowd = 1 AND state = 'queued'")
+        if crowd:
+            told = (
+                f"More than {limit} new prompts came at one go; they are held back until: astria-sync approve"
+            )
+            self.ctx.say("warning", told)
+        for prompt in crowd:
+            journal.move_prompt(prompt, Event.HELD, self.ctx.wall, reason=HELD.format(limit=limit))
 
 
 def _fold_last(name: str) -> str:

@@ -1,13 +1,10 @@
 """Generations that were pulled, and no order: what becomes of one that turns out to be an order's, and what is left of them."""
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from astria_sync.context import Context
 from astria_sync.core.model import Prompt
-
-log = logging.getLogger("astria_sync")
 
 Rows = Callable[[str, Sequence[Any]], Sequence[Any]]
 
@@ -31,8 +28,7 @@ def release(ctx: Context, remote_id: int, order: Prompt) -> None:
         detail = (
             f"prompt {remote_id} is of this file; what was pulled of it stays in {row.output}/{row.folder}"
         )
-        ctx.event("prompt", order.id, order.source_id, "owned", detail)
-        log.info("%s", detail)
+        ctx.event("prompt", order.id, order.source_id, "owned", detail, level="info")
 
 
 def unfinished(rows: Rows, full: Sequence[str] = ()) -> list[Any]:

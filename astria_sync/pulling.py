@@ -4,7 +4,6 @@ From there on they are prompts like any: fetching.py fetches their pictures, in 
 file of ours has, or may have asked for just now, is left to it. Nothing here sends anything but GET.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,8 +31,6 @@ from astria_sync.pulled import LONGEST, unfinished
 from astria_sync.pulledrows import PulledRows
 from astria_sync.pulljob import JOB, LAST, ask, targets, todo
 from astria_sync.reconciling import Reconciling
-
-log = logging.getLogger("astria_sync")
 
 _LAGS: Final = 120.0  # seconds: what is younger may come into a list behind what it shows already
 _TEND: Final = 600.0  # seconds between looks for what is not waited for any more
@@ -150,8 +147,8 @@ class Pulling:
         self.ctx.journal.put(JOB, None)
         self.following.fetching.turns.ordered_only = False
         new = job["counts"]["new"]
-        self.ctx.event("daemon", None, None, "pulled", f"{new} new generations")
-        log.info("pull: all lists are read, %d new generations", new)
+        told = f"pull: all lists are read, {new} new generations"
+        self.ctx.event("daemon", None, None, "pulled", told, level="info")
 
     # What came back
 
@@ -183,7 +180,7 @@ class Pulling:
         job = self.ctx.journal.get(JOB)
         if job is None:
             return
-        log.warning("pull: %s", problem)
+        self.ctx.say("warning", f"pull: {problem}")
         job["todo"] = [step for step in job["todo"] if not which(step)]
         job["problems"].append(problem)
         self.ctx.journal.put(JOB, job)

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,9 @@ SCHEMA: Final = 1  # of the JSON
 _SAVED: Final = "SELECT count(*), coalesce(sum(size), 0) FROM images WHERE pulled = 1 AND state = 'saved' AND saved_at >= ?"
 _WAITED_FOR: Final = "SELECT count(*) FROM images WHERE pulled = 1 AND state = 'wanted'"
 _PLACES: Final = "SELECT DISTINCT output FROM prompts WHERE pulled = 1 AND updated_at >= ? ORDER BY 1"
+# Where lies what was known before.
+_KNOWN_IN: Final = "SELECT DISTINCT output FROM prompts WHERE pulled = 1 AND state = 'done' ORDER BY 1"
+_NO_ROOM: Final = "there is no room for it"
 _NOT_HAD: Final = """
     SELECT p.remote_id AS id, p.url AS page, p.output, p.folder, p.stem, count(i.id) AS pictures,
         coalesce(nullif(max(i.reason), ''), nullif(p.reason, ''), 'it is not finished') AS why
@@ -29,22 +33,35 @@ def summary(state: Path, asked_at: float) -> dict[str, Any]:
         if connection is None:
             return _empty()
         job = _meta(connection, JOB) or _meta(connection, LAST) or {}
-        saved, octets = connection.execute(_SAVED, [asked_at]).fetchone()
         missing = [dict(row) for row in connection.execute(_NOT_HAD, [asked_at])]
         places = [str(Path(row["output"], FOLDER)) for row in connection.execute(_PLACES, [asked_at])]
-        full = [
-            row["value"] for row in connection.execute("SELECT value FROM meta WHERE key GLOB 'output:*'")
-        ]
-        return _empty() | {
+        known = [str(Path(row["output"], FOLDER)) for row in connection.execute(_KNOWN_IN)]
+        known = known if job.get("counts", {}).get("known") else []
+        full = dict(connection.execute("SELECT substr(key, 8), value FROM meta WHERE key GLOB 'output:*'"))
+        return _so_far(connection, asked_at) | {
             "finished": _meta(connection, JOB) is None,
             "folders": places,
-            "generations": _empty()["generations"] | job.get("counts", {}),
-            "pictures": saved,
-            "bytes": octets,
-            "waiting": connection.execute(_WAITED_FOR).fetchone()[0],
-            "not_had": [_item(one) for one in missing],
-            "problems": [*job.get("problems", ()), *(json.loads(text) for text in full)],
+            "known_in": [place for place in known if place not in places],
+            "not_had": [_item(one, full) for one in missing],
+            "problems": [*job.get("problems", ()), *(json.loads(text) for text in full.values())],
         }
+
+
+def so_far(state: Path, asked_at: float) -> dict[str, Any]:
+    """The numbers of it alone, which take no more memory the more there is."""
+    with reading(state) as connection:
+        return _empty() if connection is None else _so_far(connection, asked_at)
+
+
+def _so_far(connection: sqlite3.Connection, asked_at: float) -> dict[str, Any]:
+    job = _meta(connection, JOB) or _meta(connection, LAST) or {}
+    saved, octets = connection.execute(_SAVED, [asked_at]).fetchone()
+    return _empty() | {
+        "generations": _empty()["generations"] | job.get("counts", {}),
+        "pictures": saved,
+        "bytes": octets,
+        "waiting": connection.execute(_WAITED_FOR).fetchone()[0],
+    }
 
 
 def under_way(state: Path) -> tuple[bool, str]:
@@ -64,14 +81,14 @@ def under_way(state: Path) -> tuple[bool, str]:
         return _meta(connection, JOB) is not None or bool(unfinished(rows, full)), refused
 
 
-def _item(row: dict[str, Any]) -> dict[str, Any]:
+def _item(row: dict[str, Any], full: Collection[str]) -> dict[str, Any]:
     path = Path(row["output"], row["folder"], f"{row['stem']}-{row['id']}")
     return {
         "id": row["id"],
         "page": row["page"],
         "path": str(path),
         "pictures": row["pictures"],
-        "why": row["why"],
+        "why": _NO_ROOM if row["output"] in full else row["why"],
     }
 
 
@@ -85,6 +102,7 @@ def _empty() -> dict[str, Any]:
         "version": SCHEMA,
         "finished": False,
         "folders": [],
+        "known_in": [],
         "generations": dict.fromkeys(COUNTS, 0),
         "pictures": 0,
         "bytes": 0,

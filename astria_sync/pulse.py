@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from astria_sync.clock import Clock, jumped
+from astria_sync.core.happening import Happening
 from astria_sync.core.model import Hint, Tick
 from astria_sync.journal import Journal
 from astria_sync.schedule import Schedule
@@ -77,4 +78,8 @@ class Pulse:
         if self._journal.get("watch_problems", {}) != problems:
             self._journal.put("watch_problems", problems or None)
             for root, problem in problems.items():
-                log.warning("%s: %s", root, problem)
+                self._journal.note(
+                    Happening(
+                        at=self._clock.wall(), kind="daemon", level="warning", detail=f"{root}: {problem}"
+                    )
+                )

@@ -1,6 +1,5 @@
 """Rows from records: an order that is done, as its sidecar has it."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,8 +11,6 @@ from astria_sync.each import of_folder, wish_of
 from astria_sync.matching import Match
 from astria_sync.pulled import release
 from astria_sync.recordfile import RecordedPack, Sidecar
-
-log = logging.getLogger("astria_sync")
 
 _OPEN: Final = UNSENT_PROMPTS | {PromptState.FAILED, PromptState.UNSURE}
 _RUNNING: Final = {PromptState.GENERATING, PromptState.DOWNLOADING, PromptState.DELETED}
@@ -51,8 +48,7 @@ class Recorded:
         self._images(row.id, found, deadline=values["pictured_at"] + KEPT, saved_at=values["done_at"])
         where = f"{match.record.folder}/{match.record.name}"
         detail = f"as in {where}; {there} of {len(found.images)} pictures are there"
-        self.ctx.event("prompt", row.id, row.source_id, "adopted", detail)
-        log.info("prompt %s: adopted, %s", row.stem, detail)
+        self.ctx.event("prompt", row.id, row.source_id, "adopted", detail, level="info", remote_id=found.id)
 
     def _asked(self, row_id: int, found: Sidecar) -> Prompt | None:
         rows = self.ctx.journal.prompts("id = ?", [row_id])

@@ -12,14 +12,23 @@ from astria_sync import scan, sidecars
 from astria_sync.context import Context, roots_of
 from astria_sync.core import packwork, work
 from astria_sync.core.lifecycle import UNSENT_TUNES, Event, PromptState, TuneState
-from astria_sync.core.model import Outcome, Prompt, Source, Tune
+from astria_sync.core.model import Outcome, Prompt, Source
 from astria_sync.core.naming import sidecar_name
-from astria_sync.core.prices import USD, Kind, Leave, prompt_kind
+from astria_sync.core.prices import prompt_kind
 from astria_sync.core.wire import form
 from astria_sync.engine import Engine
 from astria_sync.journal import Journal, open_journal
 from astria_sync.judging import Blocked, Ready
-from astria_sync.planned import Planned, goes_with, planned_packs
+from astria_sync.planned import (
+    Planned,
+    faulty_folders,
+    goes_with,
+    planned_packs,
+    planned_tune,
+    priced,
+    reason_of,
+)
+from astria_sync.prompting import HELD
 from astria_sync.settings import Settings
 from astria_sync.spending import kind_of_row
 from astria_sync.stale import FAILED_PROMPTS
@@ -81,8 +90,9 @@ def rehearse(settings: Settings, *, wall: float, ask: Ask | None = None) -> list
     journal = _copy(settings.state, wall)
     try:
         engine = _look(settings, journal, wall, ask)
+        _count_the_crowd(engine)
         packs = planned_packs(engine)
-        return [*_tunes(engine), *packs, *_prompts(engine), *_recorded(engine)]
+        return [*_tunes(engine), *faulty_folders(engine), *packs, *_prompts(engine), *_recorded(engine)]
     finally:
         journal.close()
 
@@ -122,6 +132,16 @@ def _look(settings: Settings, journal: Journal, wall: float, ask: Ask | None) ->
     return engine
 
 
+def _count_the_crowd(engine: Engine) -> None:
+    """What a new state finds is looked for in the account before it counts as new. Here it counts as if nothing were found."""
+    journal = engine.ctx.journal
+    with journal.transaction():
+        journal.change_all("prompts", "sought = 1", "armed_at IS NULL AND unread = 0")
+    engine.prompting.queued_anew()
+    while engine.prompting.restless:
+        engine.step()
+
+
 def _tunes(engine: Engine) -> list[Planned]:
     """Tunes that would be made, or not; those get an id to stand in for the one they will have, for the prompts."""
     planned: list[Planned] = []
@@ -131,7 +151,8 @@ def _tunes(engine: Engine) -> list[Planned]:
         source = journal.source(tune.source_id)
         if source.missing_since is not None:
             continue
-        planned.append(_planned_tune(engine, tune, source))
+        if not goes_with(engine, tune):  # else it is shown with the pack
+            planned.append(planned_tune(engine, tune, source))
         if tune.state in UNSENT_TUNES and tune.state is TuneState.QUEUED:
             with journal.transaction():
                 bound = journal.move_tune(
@@ -140,39 +161,6 @@ def _tunes(engine: Engine) -> list[Planned]:
                 journal.move_tune(bound, Event.TRAINED, engine.ctx.wall)
     engine.prompting.folders_changed()
     return planned
-
-
-def _planned_tune(engine: Engine, tune: Tune, source: Source) -> Planned:
-    own = "id" in tune.params
-    contents = scan.contents(roots_of(engine.ctx.settings)[source.root], source.path)
-    new = tune.state is not TuneState.FAILED
-    pack = goes_with(engine, source.id) if not own else ""
-    going = new and not own and not pack
-    estimate, held = _priced(engine, kind_of_row(tune), going=going, approved=tune.past_limit)
-    return Planned(
-        kind="tune",
-        path=source.path,
-        root=source.root,
-        state="held" if held else "new" if new else "failed",
-        method_path=f"GET /tunes/{tune.params['id']}"
-        if own
-        else f"POST /p/{pack}/tunes"
-        if pack
-        else "POST /tunes",
-        fields=[] if own else list(form("tune", tune.params)),
-        uploads=[] if own or not new else [*contents.pictures, *contents.captions],
-        reason=held
-        or ("" if tune.needs_mc is not None else _reason(tune.reason, tune.error))
-        or _looked_for(engine, source),
-        estimate_usd=0.0 if own else estimate,
-    )
-
-
-def _looked_for(engine: Engine, source: Source) -> str:
-    former = engine.adopting.before.tune_of(source) if source.adoptable else None
-    return (
-        f"only if Astria does not know tune {former.id}, which its pictures were made with" if former else ""
-    )
 
 
 def _recorded(engine: Engine) -> list[Planned]:
@@ -217,14 +205,16 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
     uploads: list[str] = []
     state, reason, target, estimate = (
         "waiting" if unread else _state(prompt),
-        unread or _reason(prompt.reason, prompt.error),
+        unread or reason_of(prompt.reason, prompt.error),
         str(prompt.target or "…"),
         None,
     )
     if isinstance(found, Ready):
-        # What the day's limit holds back is asked about anew.
-        state = "held" if prompt.state is PromptState.HELD and prompt.needs_mc is None else "new"
-        reason = prompt.reason if state == "held" else ""
+        # What the day's limit holds back is asked about anew; one of a crowd waits for its tune first, and is held then.
+        crowd = prompt.crowd and not prompt.approved
+        held_for_good = prompt.state is PromptState.HELD and prompt.needs_mc is None
+        state = "held" if held_for_good or crowd else "new"
+        reason = _crowd(engine, source) if crowd else prompt.reason if state == "held" else ""
         shown = [
             ("prompt[text]", found.text),
             *form("prompt", {**found.params, "seed": found.params.get("seed", "random")}),
@@ -232,13 +222,13 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
         uploads = [f"prompt[{name}]={path}" for name, path in found.files]
         target = str(found.target)
         kind = prompt_kind(found.target, found.params, found.num_images, free=found.free)
-        estimate, held = _priced(engine, kind, going=state == "new", approved=prompt.past_limit)
+        estimate, held = priced(engine, kind, going=state == "new", approved=prompt.past_limit)
         state, reason = ("held", held) if held else (state, reason)
     elif isinstance(found, Blocked):
         # The engine may not have come so far: it judges a crowd in several turns.
         state, reason = ("failed", found.problem) if found.problem else ("waiting", found.reason)
     elif sent_before and state != "failed":
-        estimate, _ = _priced(engine, kind_of_row(prompt), going=False, approved=prompt.past_limit)
+        estimate, _ = priced(engine, kind_of_row(prompt), going=False, approved=prompt.past_limit)
     return Planned(
         kind="prompt",
         path=source.path,
@@ -250,6 +240,16 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
         reason=reason,
         estimate_usd=estimate,
     )
+
+
+def _crowd(engine: Engine, source: Source) -> str:
+    """Why one of too many is held; what is older than the state may be in the account, and is not held then."""
+    found = (
+        "; what is in the account already is found there, and neither held nor paid"
+        if source.adoptable
+        else ""
+    )
+    return HELD.format(limit=engine.ctx.settings.limits.hold_above) + found
 
 
 def _state(prompt: Prompt) -> str:
@@ -270,24 +270,3 @@ def _shown(text: str) -> str:
     return words[0] + "".join(
         _TO_COME + word.lstrip("0123456789") if word[:6].isdigit() else start + word for word in words[1:]
     )
-
-
-def _reason(reason: str, error: str) -> str:
-    return f"{reason}: {error}" if reason and error else reason or error
-
-
-def _priced(engine: Engine, kind: Kind, *, going: bool, approved: bool) -> tuple[float | None, str]:
-    """What it would cost as far as that is known; and why the day's limit would hold it back, if it would."""
-    spending = engine.spending
-    if not going:
-        price = spending.price(kind)
-        return _usd(price), ""
-    left = spending.day.left
-    leave, price = spending.ask(kind, approved=approved)
-    # The price of the first that nobody knows is known by the time that the next one goes.
-    goes = leave is Leave.NOW or (price is None and left is not None and left > 0)
-    return _usd(price), "" if goes else spending.reason(price)
-
-
-def _usd(price: int | None) -> float | None:
-    return None if price is None else price / USD

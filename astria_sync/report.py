@@ -11,15 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync.clock import AHEAD
+from astria_sync.concerns import circumstances, facts, troubles
 from astria_sync.core.account import place_of
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.prices import USD
-from astria_sync.costs import held_back, spent, spent_by_folder
-from astria_sync.expiring import at_risk, sentences
+from astria_sync.costs import spent, spent_by_folder
 from astria_sync.reading import reading
-from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, STALE_PACK, STALE_PROMPT, STALE_TUNE
-from astria_sync.wording import Circumstances, closed_gates, made_besides, problems, why_and_then
+from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, SAID_OF_TUNE, STALE_PACK, STALE_PROMPT, STALE_TUNE
+from astria_sync.wording import Circumstances, why_and_then
 
 SCHEMA: Final = 1  # of the JSON: counts up when a key changes its meaning
 
@@ -70,25 +69,12 @@ def snapshot(
 ) -> dict[str, Any]:
     """Everything `status` knows. `paths`, absolute, limit it to what lies at or below them."""
     with reading(state) as connection:
-        if connection is None or not _has_tables(connection):
+        if connection is None or not has_tables(connection):
             return _empty(daemon)
-        within = _limit(connection, paths)
-        meta = _meta(connection)
-        around = Circumstances(
-            now=now,
-            ahead=meta.get(AHEAD, 0.0),
-            paused=bool(meta.get("paused")),
-            gates=closed_gates(meta, running=bool(daemon["running"])),
-            running=bool(daemon["running"]),
-            uploads=meta.get("uploads", {}),
-        )
-        troubles = [
-            *problems(meta, around),
-            *held_back(connection, within, now),
-            *_duplicates(connection, within),
-            *_file_problems(connection, within),
-            *_expiring(connection, within, meta, around),
-        ]
+        within = limit(connection, paths)
+        meta = facts(connection)
+        around = circumstances(meta, now=now, running=bool(daemon["running"]))
+        wrong = troubles(connection, within, meta, around)
         shown = sorted(_orders(connection, within, everything=everything), key=_rank)
         return {
             **_empty(daemon),
@@ -97,14 +83,13 @@ def snapshot(
             "spent": spent(connection, within, now)
             | ({"folders": spent_by_folder(connection, within, now)} if everything else {}),
             "balance_usd": meta["balance_mc"] / USD if isinstance(meta.get("balance_mc"), int) else None,
-            "problems": troubles,
-            "failed": any(_failed(order) for order in shown)
-            or any(one["kind"] == "file" for one in troubles),
+            "problems": wrong,
+            "failed": any(_failed(order) for order in shown) or any(one["kind"] == "file" for one in wrong),
             "items": [_item(order, around) for order in shown],
         }
 
 
-def _limit(connection: sqlite3.Connection, paths: Sequence[str]) -> str:
+def limit(connection: sqlite3.Connection, paths: Sequence[str]) -> str:
     """A condition on sources `s`: at or below one of the paths."""
     if not paths:
         return "1"
@@ -124,7 +109,7 @@ def saved_pictures(state: Path, since: float = 0.0) -> list[dict[str, Any]]:
         FROM images i JOIN prompts p ON p.id = i.prompt_id JOIN sources s ON s.id = p.source_id
         WHERE i.state = 'saved' AND i.saved_at >= ? ORDER BY i.saved_at, i.id"""
     with reading(state) as connection:
-        if connection is None or not _has_tables(connection):
+        if connection is None or not has_tables(connection):
             return []
         rows = [dict(row) for row in connection.execute(sql, [since])]
     return [
@@ -135,12 +120,12 @@ def saved_pictures(state: Path, since: float = 0.0) -> list[dict[str, Any]]:
 def roots_known(state: Path) -> set[str]:
     """Every root that something was ever ordered from, also those that are watched no more."""
     with reading(state) as connection:
-        if connection is None or not _has_tables(connection):
+        if connection is None or not has_tables(connection):
             return set()
         return {place_of(row["root"]) for row in connection.execute("SELECT DISTINCT root FROM sources")}
 
 
-def _has_tables(connection: sqlite3.Connection) -> bool:
+def has_tables(connection: sqlite3.Connection) -> bool:
     """Not yet in the instant after a daemon made the file."""
     tables = (
         "SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'sources', 'tunes', 'prompts', 'images')"
@@ -174,11 +159,20 @@ def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) ->
     selects = (
         (_TUNES, STALE_TUNE, " OR o.changed = 1", deleting, "1"),
         (_PROMPTS, STALE_PROMPT, "", deleting, ordered),
-        (_PACKS, STALE_PACK, "", "", "1"),
+        (_PACKS, f"{STALE_PACK} OR ({SAID_OF_TUNE})", "", "", "1"),
     )
     for select, stale, also, in_any_case, every in selects:
         wanted = every if everything else f"({telling}{also}) AND NOT ({stale}){in_any_case}"
         yield from connection.execute(f"{select} WHERE {within} AND ({wanted})")
+
+
+def pick(
+    connection: sqlite3.Connection, table: str, where: str, around: Circumstances, most: int
+) -> list[tuple[int, dict[str, Any]]]:
+    """Orders of a table that a condition on `o` and its source `s` chooses, what changed last in front: each row's id, and its item."""
+    select = {"tunes": _TUNES, "prompts": _PROMPTS, "packs": _PACKS}[table]
+    rows = connection.execute(f"{select} WHERE {where} ORDER BY o.updated_at DESC, o.id LIMIT {most}")
+    return [(row["row"], _item(row, around)) for row in rows]
 
 
 def _failed(order: sqlite3.Row) -> bool:
@@ -239,48 +233,6 @@ def _counts(connection: sqlite3.Connection, within: str) -> dict[str, Any]:
     saved, octets = connection.execute(sql).fetchone()
     counts["images"] = {"saved": saved, "bytes": octets}
     return counts
-
-
-# What concerns more than one file
-
-
-def _meta(connection: sqlite3.Connection) -> dict[str, Any]:
-    return {row["key"]: json.loads(row["value"]) for row in connection.execute("SELECT key, value FROM meta")}
-
-
-def _duplicates(connection: sqlite3.Connection, within: str) -> list[dict[str, Any]]:
-    """What Astria made besides what was asked for, as long as it is known: it was paid for."""
-    found: list[dict[str, Any]] = []
-    for kind in ("tune", "prompt"):
-        sql = f"""
-            SELECT s.path, s.root, o.remote_id AS id, first.remote_id AS besides, o.url AS page, o.cost_mc
-            FROM {kind}s o JOIN {kind}s first ON first.id = o.spare_of JOIN sources s ON s.id = o.source_id
-            WHERE o.spare_of IS NOT NULL AND {within} ORDER BY o.id"""
-        for row in connection.execute(sql):
-            text = made_besides(kind, row["path"], row["id"], row["besides"], row["page"])
-            facts = {key: row[key] for key in ("path", "root", "id", "besides", "page")}
-            found.append({"kind": "duplicate", "text": text, **facts, "cost_usd": row["cost_mc"] / USD})
-    return found
-
-
-def _file_problems(connection: sqlite3.Connection, within: str) -> list[dict[str, str]]:
-    """A tune.toml that cannot be used in a folder without pictures: no order shows it."""
-    sql = f"""
-        SELECT s.path, s.problem FROM sources s WHERE {within} AND s.problem != '' AND s.missing_since IS NULL
-        AND s.kind = 'folder' AND NOT EXISTS (SELECT 1 FROM tunes WHERE source_id = s.id AND current = 1)"""
-    return [{"kind": "file", "text": f"{row['path']}: {row['problem']}"} for row in connection.execute(sql)]
-
-
-def _expiring(
-    connection: sqlite3.Connection, within: str, meta: Mapping[str, Any], around: Circumstances
-) -> list[dict[str, str]]:
-    """Pictures that Astria deletes soon and that are not here."""
-
-    def rows(sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
-        return list(connection.execute(sql, values))
-
-    told = sentences(at_risk(rows, around.now, within), meta, running=around.running)
-    return [{"kind": "expiring", "text": text} for text in told.values()]
 
 
 def _iso(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Never buy what cannot be saved: an output that takes no pictures lets no prompt of its roots go out."""
 
 import json
-import logging
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +11,13 @@ from astria_sync.context import Context
 from astria_sync.costs import coming
 from astria_sync.disk import Disk
 
-log = logging.getLogger("astria_sync")
-
 _RESERVE: Final = 128 * 1024 * 1024  # bytes that stay free whatever comes
 _PICTURE: Final = (
     16 * 1024 * 1024
 )  # bytes; a 4K picture as PNG, until this account has shown what its pictures weigh
 _AT_MOST: Final = 8  # pictures that one prompt may make (astria-api.md)
 _FRESH: Final = 5.0  # seconds between looks whether trouble is over; that there is none is asked each time
+_COUNTED: Final = 5.0  # seconds between counts of what is under way
 
 
 @dataclass(kw_only=True)
@@ -28,6 +27,9 @@ class Room:
     ctx: Context
     disk: Disk = field(default_factory=Disk)
     _known: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
+    _counted: tuple[float, int] = field(
+        default=(-math.inf, 0), init=False
+    )  # when, and what was under way at most since
 
     def takes(self, output: str) -> bool:
         """Whether this output can be written and has room for what is under way and one prompt more.
@@ -43,6 +45,7 @@ class Room:
     def look_again(self) -> None:
         """What is to be sent needs more, or less, than before."""
         self._known.clear()
+        self._counted = (-math.inf, 0)
 
     def roots(self) -> list[str]:
         """Roots that were looked at and whose output takes pictures; asked only when something is to be sent."""
@@ -111,11 +114,31 @@ class Room:
                 return f"{place} cannot be written; prompts for {output} rest until it can."
         except OSError as error:
             return f"{place} cannot be used ({error.strerror}); prompts for {output} rest until it can."
-        needed = _RESERVE + (self._next(output) + self._under_way()) * self._weight()
         free = disk.f_bavail * disk.f_frsize
+        needed = self._needed(output, self._at_most())
+        if free < needed:  # by an estimate that is too high rather than too low: count
+            needed = self._needed(output, self._count())
         if free < needed:
             return f"{output} has {free / 1e6:,.0f} MB free and needs {needed / 1e6:,.0f} MB; make room, prompts for it rest."
         return ""
+
+    def _needed(self, output: str, under_way: int) -> int:
+        return _RESERVE + (self._next(output) + under_way) * self._weight()
+
+    def _count(self) -> int:
+        under_way = self._under_way()
+        self._counted = (self.ctx.now, under_way)
+        return under_way
+
+    def _at_most(self) -> int:
+        """What is under way at most: as counted lately, and for each question since then one prompt more. To count takes
+        milliseconds when thousands are under way, and it is asked for each of them.
+        """
+        at, under_way = self._counted
+        if self.ctx.now - at > _COUNTED:
+            return self._count()
+        self._counted = (at, under_way + _AT_MOST)
+        return under_way + _AT_MOST
 
     def _next(self, output: str) -> int:
         """Pictures that one request may make: those of the largest pack that is to be run, or of a prompt."""
@@ -148,5 +171,5 @@ class Room:
         if problem != before:
             self.ctx.journal.put(f"output:{output}", problem or None)
         if bool(problem) != bool(before):
-            self.ctx.event("daemon", None, None, "output", problem or f"{output} can be written again")
-            (log.warning if problem else log.info)("%s", problem or f"{output} can be written again")
+            told = problem or f"{output} can be written again"
+            self.ctx.event("daemon", None, None, "output", told, level="warning" if problem else "info")

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
+from astria_sync.core.happening import Happening
 from astria_sync.core.lifecycle import PackState, PromptState, TuneState
 from astria_sync.core.model import Image, Prompt, Source, Tune
 from astria_sync.core.packrow import Pack
@@ -19,12 +20,47 @@ _BOOL: Final = frozenset(
         "is_image_folder",
         "approved",
         "complete",
+        "crowd",
         "lost",
         "sought",
         "past_limit",
         "on_pictures",
         "pulled",
     }
+)
+# Rows with a deadline; one question a state, since each is a single step in the index.
+_WITH_DEADLINE: Final = (
+    *(("tunes", f"state = '{one}'") for one in ("queued", "unsure", "training")),
+    *(("prompts", f"state = '{one}'") for one in ("queued", "unsure", "generating", "downloading")),
+    *(("packs", f"state = '{one}'") for one in ("settling", "queued", "unsure", "generating")),
+    ("images", "state = 'wanted'"),
+    ("tunes", "state = 'ready' AND patch != '{}'"),
+    ("rereads", "1"),
+)
+NEXT_DEADLINE: Final = "SELECT min(at) FROM ({})".format(
+    " UNION ALL ".join(
+        f"SELECT min(next_at) AS at FROM {table} WHERE {where} AND next_at > ?1"
+        for table, where in _WITH_DEADLINE
+    )
+)
+EVENT_COLUMNS: Final = (
+    *(
+        "at",
+        "kind",
+        "event",
+        "item_id",
+        "source_id",
+        "detail",
+        "was",
+        "state",
+        "remote_id",
+        "seconds",
+        "cost_mc",
+    ),
+    *("root", "path"),
+)
+NEW_EVENT: Final = (
+    f"INSERT INTO events ({', '.join(EVENT_COLUMNS)}) VALUES ({', '.join('?' * len(EVENT_COLUMNS))})"
 )
 Row = TypeVar("Row", Source, Tune, Prompt, Pack, Image)
 _STATES: Final[Mapping[type, type]] = {Tune: TuneState, Prompt: PromptState, Pack: PackState}
@@ -58,3 +94,13 @@ def write(changes: Mapping[str, Any]) -> dict[str, Any]:
     for key in values.keys() & _JSON:
         values[key] = json.dumps(values[key], ensure_ascii=False, sort_keys=True)
     return values
+
+
+def event_row(one: Happening) -> list[Any]:
+    """A line of the history, in the order of EVENT_COLUMNS."""
+    return [getattr(one, name) for name in EVENT_COLUMNS]
+
+
+def happening(row: Mapping[str, Any]) -> Happening:
+    """A line of the history as it was noted, but for what the log alone is told."""
+    return Happening(**{name: row[name] for name in EVENT_COLUMNS})

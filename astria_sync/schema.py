@@ -148,6 +148,55 @@ def m009_deleting(db: Database) -> None:
     _apply(db, _DELETING)
 
 
+_MONEY_AND_CROWDS = """
+ALTER TABLE prompts ADD COLUMN crowd INTEGER NOT NULL DEFAULT 0;
+UPDATE tunes SET bound_at = min(made_at, bound_at) WHERE attempt = 0 AND bound_at > 0 AND made_at > 0;
+UPDATE prompts SET bound_at = min(CAST(strftime('%s', json_extract(answer, '$.created_at')) AS REAL), bound_at)
+    WHERE attempt = 0 AND bound_at > 0 AND strftime('%s', json_extract(answer, '$.created_at')) IS NOT NULL;
+"""
+
+
+@migrations()
+def m010_money_and_crowds(db: Database) -> None:
+    """`crowd`: one of more new prompts at one go than `hold_above`, however long it waits for something else first.
+
+    What was found in the account is money of the day on which Astria made it; `bound_at` was when it was found.
+    """
+    _apply(db, _MONEY_AND_CROWDS)
+
+
+_HISTORY = """
+ALTER TABLE events ADD COLUMN was TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN state TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN remote_id INTEGER;
+ALTER TABLE events ADD COLUMN seconds REAL;
+ALTER TABLE events ADD COLUMN cost_mc INTEGER;
+ALTER TABLE events ADD COLUMN root TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN path TEXT NOT NULL DEFAULT '';
+CREATE INDEX events_place ON events (path) WHERE path != '';
+UPDATE events SET path = substr(detail, 1, instr(detail, ' -> ') - 1), root = (SELECT root FROM sources WHERE id = source_id)
+    WHERE event = 'moved' AND detail LIKE '% -> %' AND source_id IN (SELECT id FROM sources);
+"""
+
+
+@migrations()
+def m012_history(db: Database) -> None:
+    """What `log` tells: states, Astria's id, how long it took, money; `root`, `path`: where a file was that moved or is forgotten."""
+    _apply(db, _HISTORY)
+
+
+_LIVE = """
+CREATE INDEX images_saved ON images (saved_at) WHERE state = 'saved';
+CREATE INDEX sources_problem ON sources (id) WHERE problem != '';
+"""
+
+
+@migrations()
+def m013_live(db: Database) -> None:
+    """What the live view asks for once a second: the pictures that came last, and files that cannot be used."""
+    _apply(db, _LIVE)
+
+
 def _apply(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

@@ -3,7 +3,6 @@
 `plan` arms what may go and asks for what runs; `answered` takes what came back. The states are lifecycle.py's.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,8 +26,6 @@ from astria_sync.room import Room
 from astria_sync.spending import Spending
 from astria_sync.tuning import Tuning
 from astria_sync.wording import COLLAPSED_PROMPT, COLLAPSED_TUNE
-
-log = logging.getLogger("astria_sync")
 
 _SOUGHT_AT_ONCE: Final = 250
 _NO_TWIN: Final = (

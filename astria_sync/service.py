@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from astria_sync import config
+from astria_sync import config, hook
 from astria_sync.api import Api
 from astria_sync.bulletin import Bulletin
 from astria_sync.clock import SystemClock
@@ -19,9 +19,11 @@ from astria_sync.core.model import Tick
 from astria_sync.disk import Disk
 from astria_sync.download import Downloader
 from astria_sync.engine import Engine
-from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised
+from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised, StateDamaged
 from astria_sync.keeping import Keeper, sole_owner
+from astria_sync.logbook import Logbook
 from astria_sync.loop import Loop
+from astria_sync.messenger import Messenger
 from astria_sync.picturehosts import is_this_machine
 from astria_sync.pulse import Pulse
 from astria_sync.rootlocks import RootLocks
@@ -72,13 +74,26 @@ class Service:
         self._check()
         with ExitStack() as stack:
             stack.enter_context(handled(self._inbox.put, heard=lambda: self._engine is not None))
+            # Before the locks: a command may take its time when all else is over, and nobody waits for it.
+            messenger = Messenger(lambda: self.settings, environ=self._environ, home=self._home)
+            stack.callback(messenger.close)
             engine = self._build(stack, patient=not once)
+            if self.command == "run":
+                messenger.check()
+                engine.news.post = messenger.post
             deadline = None if timeout is None else self._clock.now() + timeout
             loop = self._loop(stack, engine)
+            loop.announce = messenger.also(loop.announce)
             try:
                 loop.start(deadline=deadline)
                 on_ready(engine)
                 loop.run(until_idle=once, deadline=deadline)
+                if once and not engine.ctx.stopping:
+                    engine.news.finish()
+                    messenger.patience = hook.PATIENCE
+            except StateDamaged as error:
+                messenger.alert(str(error))
+                raise
             finally:
                 self._stop(engine)
             return self._exit_code(engine, once=once)
@@ -133,6 +148,7 @@ class Service:
             remove_file=disk.remove,
             refreshes=True,
         )
+        ctx.journal.on_commit = Logbook(ctx.journal, roots=len(settings.watch))
         engine = self._engine = self._engine_of(ctx, pool)
         engine.inbox = self._inbox
         engine.telling.progress = tasks.progress

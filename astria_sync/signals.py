@@ -80,4 +80,6 @@ def _guard(ours: socket.socket, post: Callable[[Stop], None]) -> None:
                 last = number
                 post(Stop(signal=number))
     log.error("It does not end: a disk or share may not answer. It is ended all the same.")
+    for handler in logging.getLogger().handlers:
+        handler.flush()
     os._exit(128 + last)

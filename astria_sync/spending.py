@@ -5,7 +5,6 @@ something cost less. A prompt is `held` meanwhile; a tune stays queued, and the 
 """
 
 import json
-import logging
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,8 +30,6 @@ from astria_sync.core.prices import (
 from astria_sync.costs import HELD_BACK, PAID_BETWEEN, TABLES, coming
 from astria_sync.judging import Ready
 from astria_sync.mocks import MARK
-
-log = logging.getLogger("astria_sync")
 
 _BOUNDLESS: Final = 2**62
 _SPARE: Final = 16  # more rows than there are places: some of them may be held back
@@ -120,7 +117,7 @@ class Spending:
         between = day_of(self.ctx.wall)
         paid = sum(
             self.ctx.journal.value(
-                f"SELECT coalesce(sum(cost_mc), 0) FROM {table} WHERE {PAID_BETWEEN}", between
+                f"SELECT coalesce(sum(cost_mc), 0) FROM {table} WHERE {PAID_BETWEEN[table]}", between
             )
             for table in TABLES
         )
@@ -134,7 +131,7 @@ class Spending:
     def _under_way(self, between: tuple[float, float]) -> Iterator[Kind]:
         """What is sent, or may be, and has not told its price."""
         for what, columns in _COLUMNS.items():
-            sql = _UNDER_WAY.format(columns=columns, what=what, between=PAID_BETWEEN)
+            sql = _UNDER_WAY.format(columns=columns, what=what, between=PAID_BETWEEN[f"{what}s"])
             for row in self.ctx.journal.rows(sql, between):
                 yield _kind_of(what, row)
 
@@ -183,7 +180,7 @@ class Spending:
                 "tunes", tune.id, needs_mc=room_for(price), reason=reason, updated_at=self.ctx.wall
             )
             if tune.needs_mc is None:
-                self.ctx.event("tune", tune.id, tune.source_id, "held", reason)
+                self.ctx.event("tune", tune.id, tune.source_id, "held", reason, level="warning")
         elif tune.needs_mc is not None:
             journal.change("tunes", tune.id, needs_mc=None, reason="")
         if leave is Leave.LATER:
@@ -266,8 +263,7 @@ class Spending:
             if now is None
             else f"{dollars(now)}: what would pass it is held back"
         )
-        self.ctx.event("daemon", None, None, "day's limit", told)
-        log.warning("The day's limit: %s", told)
+        self.ctx.event("daemon", None, None, "day's limit", f"The day's limit: {told}", level="warning")
 
     def next_due(self) -> float | None:
         """When the next day begins, if something waits for it, on the engine's clock."""

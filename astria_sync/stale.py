@@ -24,6 +24,12 @@ STALE_TUNE: Final = (
 
 STALE_PACK: Final = "(o.current = 0 OR s.missing_since IS NOT NULL) AND o.state IN ('settling', 'waiting', 'held', 'queued', 'failed')"
 
+# A pack that cannot be run stops the folder's tune as well, for the same reason: that is said once, of the tune.
+SAID_OF_TUNE: Final = (
+    "o.state = 'failed' AND o.bound_at IS NULL AND EXISTS (SELECT 1 FROM tunes t WHERE t.source_id = o.source_id "
+    "AND t.current = 1 AND t.state = 'failed' AND t.reason = o.reason AND t.error = o.error)"
+)
+
 _JOINED: Final = (
     "SELECT o.id FROM {table} o JOIN sources s ON s.id = o.source_id WHERE {failed} AND NOT ({stale})"
 )

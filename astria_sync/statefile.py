@@ -231,6 +231,9 @@ class Place:
     def close(self, database: Database) -> None:
         """Checkpoint and close; the state is then one file. Not if it was written over: that would break what lies there."""
         if not self.overwritten:
+            # SQLite does it by itself only if nobody else has the state open, as `status --watch` has.
+            with suppress(sqlite3.Error):
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             database.close()
             self.released()
             return

@@ -1,10 +1,12 @@
 """What `doctor` looks at on this machine: the watched folders, the outputs, the kernel's limits, the state."""
 
+import itertools
 import os
 import shutil
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,8 @@ from astria_sync.trouble import damaged
 from astria_sync.watch import CHECK_SECONDS
 
 _SCARCE: Final = 1_000_000_000  # bytes: less free space than this is worth a warning
+_STATE_SCARCE: Final = 200_000_000  # the same of the disk of the state, which has copies beside it
+_LOOKED_AT: Final = 50  # entries of a folder, to see how it takes names
 OK, WARNING, ERROR = "ok", "warning", "error"
 
 
@@ -61,10 +65,25 @@ def root(watch: Watch) -> Iterator[Check]:
             do=f"chmod u+w {path}, or look at: astria-sync status",
         )
     else:
-        yield Check(about="watched", level=OK, text=str(path))
+        yield Check(about="watched", level=OK, text=f"{path}{_case(path)}")
     if watch.events != "poll" and (kind := kernel.silent(str(path))):
         text = f"{path} is on {kind}, which does not tell of changes made elsewhere; it is looked at every {CHECK_SECONDS:.0f} s."
         yield Check(about="watched", level=OK, text=text)
+    elif watch.events != "poll" and not kernel.is_local(kind := kernel.mounted_at(os.path.realpath(path))[1]):
+        text = f"{path} is on {kind}, which may not tell of changes made elsewhere."
+        do = 'if new files are noticed late, write events = "poll" into its [[watch]]'
+        yield Check(about="watched", level=OK, text=text, do=do)
+
+
+def _case(path: Path) -> str:
+    """A remark, if names there are the same in capitals; goes by what lies there, since nothing is written."""
+    with suppress(OSError), os.scandir(path) as entries:
+        for entry in itertools.islice(entries, _LOOKED_AT):
+            other = entry.name.swapcase()
+            if other != entry.name:
+                same = os.path.exists(path / other) and os.path.samefile(path / other, entry.path)
+                return ", which does not tell capitals from small letters" if same else ""
+    return ""
 
 
 def output(watch: Watch) -> Iterator[Check]:
@@ -80,7 +99,7 @@ def output(watch: Watch) -> Iterator[Check]:
         )
         return
     free = shutil.disk_usage(there).free
-    text = f"{path}{'' if path.exists() else ' (to be made)'}, {free / 1e9:.1f} GB free"
+    text = f"{path}{_case(path) if path.exists() else ' (to be made)'}, {free / 1e9:.1f} GB free"
     if free < _SCARCE:
         yield Check(
             about="output",
@@ -144,11 +163,26 @@ def state_file(settings: Settings) -> Iterator[Check]:
         yield Check(about="state", level=ERROR, text=damaged(state, damage), exit_code=2)
         return
     yield Check(about="state", level=OK, text=f"{state}{_held_by(state)}")
+    yield from _room(settings)
     yield from _told_by_the_daemon(state)
     if state.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield Check(
             about="state", level=WARNING, text=f"{state} can be read by others.", do=f"chmod 600 {state}"
         )
+
+
+def _room(settings: Settings) -> Iterator[Check]:
+    """A state that cannot be written stops everything."""
+    folder = settings.state.parent
+    free = shutil.disk_usage(folder).free
+    there = [next(one for one in (w.output, *w.output.parents) if one.exists()) for w in settings.watch]
+    shared = any(one.stat().st_dev == folder.stat().st_dev for one in there)
+    text = f"{free / 1e9:.1f} GB free beside the state{', on the disk of the pictures' if shared else ''}"
+    if free < _STATE_SCARCE:
+        do = "free some space: nothing is sent while the state cannot be written"
+        yield Check(about="state", level=WARNING, text=f"{text}.", do=do)
+    else:
+        yield Check(about="state", level=OK, text=text)
 
 
 def _told_by_the_daemon(state: Path) -> Iterator[Check]:

@@ -7,12 +7,11 @@ import dataclasses
 import errno
 import hashlib
 import math
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync import backup, media, modelnames, promptfile, pulltasks, scan, sidecars, tunefile
+from astria_sync import backup, inputs, media, modelnames, pulltasks, scan, sidecars, tunefile
 from astria_sync.api import Api
 from astria_sync.clock import Clock, SystemClock
 from astria_sync.core import packwork, work
@@ -265,6 +264,7 @@ def read_folder(root: scan.Root, path: str) -> work.FolderRead:
         except FileProblem as error:
             problems += error.problems
     content = hashlib.sha256("\n".join([*sorted(hashes), *urls]).encode()).hexdigest()
+    used = inputs.look(folder, found.pictures, found.prompts)
     return work.FolderRead(
         stamp=scan.contents(root, path).stamp,
         content=content,
@@ -272,24 +272,12 @@ def read_folder(root: scan.Root, path: str) -> work.FolderRead:
         captions=len(found.captions),
         urls=urls,
         problems=tuple(problems),
-        only_inputs=bool(found.pictures) and set(found.pictures) <= _inputs(folder, found.prompts),
+        only_inputs=used.only,
+        doubt=used.doubt,
+        prompts=used.prompts,
     )
 
 
 def _head(path: Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(_URLS_LIMIT)
-
-
-def _inputs(folder: Path, prompts: tuple[str, ...]) -> set[str]:
-    """Names of files in this folder that the prompts beside them use as input."""
-    names: set[str] = set()
-    for name in prompts:
-        try:
-            parsed = promptfile.parse(_head(folder / name), name=name)
-        except (FileProblem, OSError):
-            continue
-        for request in parsed.requests:
-            written = [part for parts in request.files.values() for part in parts]
-            names.update(os.path.normpath(part) for part in written)
-    return names

@@ -1,16 +1,16 @@
 """From image folders to orders for tunes: what a settled folder means for the tune it has, or has not."""
 
 import dataclasses
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from astria_sync import mocks
+from astria_sync import inputs, mocks
 from astria_sync.context import Context
 from astria_sync.core import work
+from astria_sync.core.happening import Level
 from astria_sync.core.lifecycle import UNSENT_TUNES, Event, TuneState
-from astria_sync.core.model import FolderSight, Source, Tune
+from astria_sync.core.model import FolderSight, Look, Source, Tune
 from astria_sync.core.prices import FREE_BRANCH
 from astria_sync.core.wire import patch_values, tune_values
 from astria_sync.errors import FileProblem
@@ -19,8 +19,6 @@ from astria_sync.intake import Intake
 from astria_sync.late import give_up
 from astria_sync.modelnames import FORMER
 from astria_sync.tunefile import TuneSettings
-
-log = logging.getLogger("astria_sync")
 
 CHANGED = "the folder has changed since its tune was made; `astria-sync retrain` makes a new one"
 _NO_BASE = "base_tune:"
@@ -98,14 +96,32 @@ class Tuning:
             **source.settings,
             "urls": list(result.urls),
             "captions": result.captions,
+            "doubt": None,
             "read": result.stamp,  # what `content` is of; the source's own stamp also tells of what could not be read
         }
+        tune = self.ctx.journal.current_tune(source.id)
+        if result.doubt and not (tune and tune.armed_at):
+            # Not "read": the same pictures are read again when the prompts beside them have changed.
+            settings |= {"read": "", "doubt": dict(result.prompts)}
+            self.ctx.journal.change("sources", source.id, settings=settings)
+            self._judge(source, is_image_folder=False, problems=(result.doubt,))
+            return
         self.ctx.journal.change("sources", source.id, settings=settings)
         self._judge(
             self.ctx.journal.source(source.id),
             is_image_folder=not result.only_inputs,
             problems=() if result.only_inputs else _lacking(source, result),
         )
+
+    def looked(self, look: Look) -> None:
+        """A folder whose pictures may be inputs of a prompt that is wrong is read again once its prompts have changed and stand still."""
+        doubtful = "kind = 'folder' AND root = ? AND missing_since IS NULL AND json_extract(settings, '$.doubt') IS NOT NULL"
+        for source in self.ctx.journal.sources(doubtful, [look.root]):
+            now = inputs.stamps(look, source.path)
+            if now is not None and now != source.settings["doubt"]:
+                self.ctx.journal.change("sources", source.id, settings={**source.settings, "doubt": now})
+                self.intake.settling.forget((source.root, source.path, source.kind))
+                self.intake.again(source)
 
     def _judge(self, source: Source, *, is_image_folder: bool, problems: tuple[str, ...]) -> None:
         """Bring the folder's order in line with what was found."""
@@ -118,9 +134,9 @@ class Tuning:
             updated_at=self.ctx.wall,
         )
         if problems != tuple(source.problem.splitlines()):
-            self.ctx.event(
-                "source", source.id, source.id, "problem" if problems else "mended", "; ".join(problems)
-            )
+            said = ("problem", "; ".join(problems)) if problems else ("mended", "")
+            level: Level = "error" if problems else "info"
+            self.ctx.event("source", source.id, source.id, *said, level=level)
         source = journal.source(source.id)
         self.intake.on_folders(source.name)
         tune = journal.current_tune(source.id)
@@ -279,4 +295,4 @@ def _lacking(source: Source, result: work.FolderRead) -> tuple[str, ...]:
 def _plain(settings: TuneSettings, before: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON, without what was not said; what was read from the folder itself, besides tune.toml, stays."""
     values = {key: value for key, value in dataclasses.asdict(settings).items() if value is not None}
-    return {**values, **{key: before[key] for key in ("urls", "captions", "read") if key in before}}
+    return {**values, **{key: before[key] for key in ("urls", "captions", "read", "doubt") if key in before}}

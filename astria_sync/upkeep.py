@@ -1,6 +1,5 @@
 """What is to be done every so often, whatever happens in the folders."""
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,9 +14,8 @@ from astria_sync.core import work
 from astria_sync.core.gates import NETWORK
 from astria_sync.core.naming import picture_name, temporary_name
 from astria_sync.expiring import at_risk, sentences
+from astria_sync.pruning import Pruning
 from astria_sync.trouble import is_damage
-
-log = logging.getLogger("astria_sync")
 
 _BACKED_UP: Final = "backup_at"
 _FAILED: Final = "backup"  # why it could not be made, for `status`
@@ -54,10 +52,10 @@ class Expiring:
             journal.put(_WARNED, warned or None)
         facts = {row["key"]: journal.get(row["key"]) for row in journal.rows(_OBSTACLES)} if news else {}
         for days, text in sentences(news, facts, running=True).items():
-            log.warning("%s", text)
             for risk in news:
                 if risk.days == days:
                     self.ctx.event("prompt", risk.prompt_id, risk.source_id, "expiring", text)
+            self.ctx.say("warning", text)
 
 
 @dataclass(kw_only=True)
@@ -92,14 +90,15 @@ class ModelNames:
         """Astria has said something, or nothing; then what was known stays."""
         if isinstance(result, modelnames.Known):
             if result.left_out:
-                log.warning(
-                    "%d of the models that Astria lists cannot be used and are left out.", result.left_out
+                left_out = (
+                    f"{result.left_out} of the models that Astria lists cannot be used and are left out."
                 )
+                self.ctx.say("warning", left_out)
             self._take(result)
             return
         why = result.why if result else failure
-        level = logging.WARNING if failure or (result and result.odd) else logging.DEBUG
-        log.log(level, "Astria's list of models could not be had (%s); names mean what they did.", why)
+        told = f"Astria's list of models could not be had ({why}); names mean what they did."
+        self.ctx.say("warning" if failure or (result and result.odd) else "debug", told)
 
     def _take(self, known: modelnames.Known | None) -> None:
         if known is None:
@@ -134,11 +133,13 @@ class Upkeep:
     on_models: Callable[[], None] = lambda: None
     expiring: Expiring = field(init=False)
     balance: Balance = field(init=False)
+    pruning: Pruning = field(init=False)
     models: ModelNames = field(init=False)
     _not_before: float = field(default=-math.inf, init=False)
 
     def __post_init__(self) -> None:
-        """What expires, what is left of the balance, and what models are called, are questions of their own."""
+        """What expires, what is left of the balance, what is kept of the history, what models are called: each is its own."""
+        self.pruning = Pruning(ctx=self.ctx)
         self.expiring, self.balance = Expiring(ctx=self.ctx), Balance(ctx=self.ctx)
         self.models = ModelNames(ctx=self.ctx, on_models=self.on_models)
 
@@ -148,6 +149,7 @@ class Upkeep:
         self._tidy()
         self.expiring.plan()
         self.balance.plan()
+        self.pruning.plan()
         self.models.plan()
 
     def _tidy(self) -> None:
@@ -170,9 +172,9 @@ class Upkeep:
     def tidied(self, left: tuple[Path, ...] | None, failure: BaseException | None) -> None:
         """They are gone, or some could not be removed."""
         for part in left or ():
-            log.warning("%s was left behind and cannot be removed; remove it yourself.", part)
+            self.ctx.say("warning", f"{part} was left behind and cannot be removed; remove it yourself.")
         if failure is not None:
-            log.warning("What was left behind could not be looked for (%s).", failure)
+            self.ctx.say("warning", f"What was left behind could not be looked for ({failure}).")
 
     def _back_up(self) -> None:
         """On the first tick of each day (UTC), or at the first start on one: a laptop may run for an hour a day."""
@@ -187,13 +189,13 @@ class Upkeep:
         problem = ""
         if failure is None:
             self.ctx.journal.put(_BACKED_UP, self.ctx.wall)
-            log.info("The state was copied to %s", result)
+            self.ctx.say("info", f"The state was copied to {result}")
         elif isinstance(failure, Exception) and is_damage(failure):
             raise failure
         else:
             self._not_before = self.ctx.now + _AGAIN
             problem = f"The daily copy of the state cannot be made ({failure}); mend that, it is tried again every hour."
-            log.warning("%s", problem)
+            self.ctx.say("warning", problem)
         if problem != self.ctx.journal.get(_FAILED, ""):
             self.ctx.journal.put(_FAILED, problem or None)
             self.ctx.event("daemon", None, None, "backup", problem or "the state can be copied again")

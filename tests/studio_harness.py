@@ -23,6 +23,7 @@ from astria_sync.disk import Disk
 from astria_sync.download import Downloader
 from astria_sync.engine import Engine
 from astria_sync.journal import open_journal
+from astria_sync.logbook import Logbook
 from astria_sync.loop import Loop, receive
 from astria_sync.secrets import Token
 from astria_sync.simulator import Options, Request, Simulator
@@ -91,6 +92,7 @@ class Daemon:
         sim, settings = studio.sim, studio.settings()
         self.clock = clock or studio.clock or SystemClock()
         self.journal = open_journal(settings.state, now=self.clock.wall())
+        self.journal.on_commit = Logbook(self.journal, roots=len(settings.watch))
         base = settings.astria.base_url
         self.api = Api(base, lambda: Token(studio.token, source="the test"), timeout=studio.timeout)
         self.downloader = Downloader(timeout=studio.timeout, connections=8, plain_http=True)

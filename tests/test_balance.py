@@ -36,6 +36,25 @@ def test_it_is_asked_for_once_an_hour_while_something_is(purse):
         assert len(purse.ctx.outbox) == probes
 
 
+def test_it_is_asked_for_soon_after_a_top_up(purse):
+    """Something is paid for although nothing was left: that is not said for another hour."""
+    purse.journal.put("balance_mc", -5)
+    purse.journal.put("balance_at", NOON)
+    balance = Balance(ctx=purse.ctx)
+    balance.plan()
+    assert not purse.ctx.outbox
+    purse.row("prompts", "done", bound_at=NOON + 1, cost_mc=1)
+    for seconds, probes in ((1, 1), (10, 1), (60, 2)):
+        purse.clock.time += seconds
+        purse.ctx.under_way.clear()
+        balance.plan()
+        assert len(purse.ctx.outbox) == probes
+    note(purse.ctx, 50 * USD)
+    purse.clock.time += 100
+    balance.plan()
+    assert len(purse.ctx.outbox) == 2
+
+
 @pytest.mark.parametrize(
     ("paid", "left", "low"),
     [(0, 0.0, False), (3, 2.5, True), (3, 3.5, False), (0.1, 0.4, True), (0.1, 0.6, False)],

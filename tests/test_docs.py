@@ -6,6 +6,7 @@ from pathlib import Path
 
 from astria_sync import parameters, tunefile
 from tests.diagrams import redrawn
+from tests.pictures import drawings, words
 from tests.reliability import PAGE, cases, rewritten
 
 ROOT = Path(__file__).parent.parent
@@ -15,6 +16,17 @@ DESIGN = (ROOT / "docs" / "design.md").read_text()
 def test_the_state_diagrams_are_the_tables():
     """docs/design.md shows the moves that lifecycle.py lists; `make diagrams` draws them anew."""
     assert redrawn(DESIGN) == DESIGN
+
+
+def test_the_pictures_show_the_live_view():
+    """docs/pictures shows what `status --watch` shows, word for word; `make pictures` draws it anew. The drawing itself is rich's."""
+    pictures = ROOT / "docs" / "pictures"
+    drawn = drawings()
+    assert {path.name for path in pictures.iterdir()} == set(drawn)
+    for name, drawing in drawn.items():
+        kept = (pictures / name).read_text("utf-8")
+        assert words(kept) == words(drawing), name
+        assert len(kept) < 20_000
 
 
 def test_the_map_names_every_module_and_no_other():

@@ -155,3 +155,18 @@ def test_the_module_does_not_read_yaml():
     """The configuration uses this table too, and must not pay for a YAML parser at every start."""
     source = Path(check_params.__code__.co_filename).read_text(encoding="utf-8")
     assert not re.search(r"^(import|from) (ruamel|astria_sync.*frontmatter)", source, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["http:/nope", "https:nope", "HTTP:/nope/x.jpg", "http://", "https:///x.jpg", "ftp:/x.jpg"]
+)
+@pytest.mark.parametrize("name", sorted(MEDIA))
+def test_a_url_that_is_none_is_no_path(name, wrong):
+    """What begins like a URL and is none is told as that, not as a file that is missing; in lists too."""
+    for value in [wrong] if MEDIA[name].kind == "file" else [wrong, ["https://example.com/a.jpg", wrong]]:
+        _, problems = check_params({name: value}, where="p.prompt")
+        (problem,) = problems
+        assert "http(s) URL" in problem
+        assert name in problem
+    _, problems = check_params({MEDIA[name].url_key: wrong}, where="p.prompt")
+    assert "http(s) URL" in problems[0]

@@ -101,5 +101,5 @@ def test_every_option_is_told():
             assert one.help, one.name
             for name, told in one.options:
                 assert told, (one.name, name)
-                assert name in page
+                assert declared.of(name) in page
                 assert name in man

@@ -303,17 +303,17 @@ def test_a_state_of_an_older_version(tmp_path):
 
 
 def test_money_of_today_and_in_all(books):
-    """Thousandths of cents add up to dollars; what was found in the account was not bought today."""
+    """Thousandths of cents add up to dollars; what was found in the account counts on its day, and what others paid on none."""
     yesterday = NOW - 86_400
     books.prompt("a.prompt", "done", cost_mc=14_000, bound_at=NOW, attempt=1)
     books.prompt("b.prompt", "done", cost_mc=14_000, bound_at=yesterday, attempt=1)
-    books.prompt("c.prompt", "done", cost_mc=14_000, bound_at=NOW, attempt=0)
+    books.prompt("c.prompt", "done", cost_mc=14_000, bound_at=yesterday, attempt=0)
     books.tune("jane", "ready", cost_mc=100_000, bound_at=NOW, attempt=1)
     books.tune("theirs", "ready", cost_mc=500_000, bound_at=NOW, params={"id": 5})
     said = books.look()["spent"]
     assert said == {
         "today_usd": pytest.approx(1.14),
-        "month_usd": pytest.approx(1.28),
+        "month_usd": pytest.approx(1.42),
         "total_usd": pytest.approx(1.42),
     }
 

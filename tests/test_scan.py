@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astria_sync.core.model import FolderSight, Look
-from astria_sync.scan import EMPTY, Root, contents, is_left_alone, look, stamp_of
+from astria_sync.scan import EMPTY, Root, _suffix, contents, is_left_alone, look, stamp_of
 
 
 @pytest.fixture
@@ -582,3 +582,11 @@ def test_every_way_of_looking_agrees(
         for folder in ("jane", "drafts", ".hid", "jane/deep"):
             if folder not in walked:
                 assert look(root, folder).folders == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a.b.JPG", "a.", "a", "a b.Prompt", "ä.jpeg", "a.jpg.part", "x..png"]
+)
+def test_a_suffix_is_what_the_system_says(name: str) -> None:
+    """The quick way to a file's suffix gives what os.path gives, for every name that a walk does not leave alone."""
+    assert _suffix(name) == os.path.splitext(name)[1].lower()

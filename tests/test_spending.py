@@ -89,7 +89,7 @@ def purse(tmp_path):
 
 
 def test_a_day_counts_what_was_bought_in_it(purse):
-    """From midnight to midnight, by an attempt of ours: neither what was adopted, nor yesterday, nor a clock's wrong tomorrow."""
+    """From midnight to midnight, also what was found in the account: neither yesterday, nor a clock's wrong tomorrow."""
     began, ends = day_of(NOON)
     purse.prompt(bound=began)
     purse.prompt(bound=began - 1, cost=1)
@@ -98,7 +98,7 @@ def test_a_day_counts_what_was_bought_in_it(purse):
     purse.prompt(attempt=0, cost=4)
     purse.tune()
     purse.tune(params={"id": 5}, attempt=0, cost=5)
-    assert purse.day.paid == 14_000 + 300 + 150_000
+    assert purse.day.paid == 14_000 + 300 + 4 + 150_000
     assert (purse.day.expected, purse.day.unpriced) == (0, 0)
 
 

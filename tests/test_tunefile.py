@@ -171,3 +171,12 @@ def test_no_bytes_break_the_readers(data):
         except FileProblem as error:
             told = error.problems
             assert told
+
+
+@pytest.mark.parametrize("wrong", ["http:/nope", "https:nope", "http://", "nope.jpg"])
+def test_a_url_that_is_none(wrong):
+    """urls.txt says the line, tune.toml the key."""
+    with pytest.raises(FileProblem, match=r"line 2: this is no http\(s\) URL"):
+        tunefile.parse_urls(f"https://example.com/a.jpg\n{wrong}".encode(), name="urls.txt")
+    with pytest.raises(FileProblem, match=r"image_urls.* http\(s\) URL"):
+        tunefile.parse(f'image_urls = ["{wrong}"]'.encode(), name="tune.toml")

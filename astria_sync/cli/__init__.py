@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import astria_sync
-from astria_sync.cli.common import Group, Invocation, say
+from astria_sync.cli.common import Group, Invocation, log_format_option, say
 from astria_sync.errors import AstriaSyncError
 
 # name → the module that has a function of that name, and what `--help` says of it
@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "Every day": {
         "run": ("run", "Watch the folders and fetch the pictures, until stopped (or --once)."),
         "status": ("status", "What waits, runs, failed and why; counts; money spent."),
+        "log": ("log", "Everything that happened to one file or folder."),
         "plan": ("plan", "What would be sent, to where, and about what it costs. Sends nothing."),
         "pull": ("pull", "Fetch what was made elsewhere too: web page, other clients, packs."),
         "verify": ("verify", "Re-read and compare every picture; fetch again what is missing (--repair)."),
@@ -51,7 +52,6 @@ COMMANDS: Final = {
 }
 LATER: Final = {
     "service": "the systemd user service",
-    "log": "everything that happened to one file or folder",
 }
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 _PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
@@ -91,7 +91,7 @@ class Commands(Group):
             with formatter.section(title):
                 formatter.write_dl([(name, text) for name, (_, text) in group.items()])
         with formatter.section("Not available in this version yet"):
-            formatter.write_text(", ".join(LATER) + ", status --watch")
+            formatter.write_text(", ".join(LATER))
 
     def main(  # type: ignore[override] # it never returns
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -217,15 +217,18 @@ def _profiles(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
     help="Use NAME.toml beside the default configuration, with a state of its own.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every step in the log, every field in `plan`.")
+@log_format_option
 @click.version_option(astria_sync.__version__, prog_name="astria-sync")
 @click.pass_context
-def cli(ctx: click.Context, config: Path | None, profile: str | None, *, verbose: bool) -> None:
+def cli(
+    ctx: click.Context, config: Path | None, profile: str | None, log_format: str | None, *, verbose: bool
+) -> None:
     """Drop a folder of photos, get a tune at Astria; save a .prompt file, get the pictures."""
     if config is not None and profile is not None:
         raise click.UsageError(
             "Give --config or --profile, not both: a profile is a configuration of its own."
         )
-    ctx.obj = Invocation(config=config, profile=profile, verbose=verbose)
+    ctx.obj = Invocation(config=config, profile=profile, verbose=verbose, log_format=log_format or "auto")
 
 
 def main() -> NoReturn:

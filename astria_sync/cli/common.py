@@ -34,6 +34,7 @@ class Invocation:
     config: Path | None = None
     profile: str | None = None
     verbose: bool = False
+    log_format: str = "auto"
     environ: Mapping[str, str] = field(
         default_factory=lambda: dict(os.environ), repr=False
     )  # a token may be in it
@@ -108,6 +109,15 @@ def is_terminal() -> bool:
 def json_option(function: _Command) -> _Command:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")(function)
+
+
+def log_format_option(function: _Command) -> _Command:
+    """`--log-format`, before a command or with `run`."""
+    return click.option(
+        "--log-format",
+        type=click.Choice(["auto", "plain", "journald", "json"]),
+        help="How the log is written [default: auto, for systemd's journal if stderr goes there, else plain].",
+    )(function)
 
 
 def tell(line: str) -> None:

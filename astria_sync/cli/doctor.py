@@ -27,7 +27,7 @@ _MARKS = {"ok": ("ok     ", "green"), "warning": ("warning", "yellow"), "error":
 @json_option
 @pass_invocation
 def doctor(invocation: Invocation, *, as_json: bool) -> int:
-    """Check configuration, token, network, folders, watch limits, disk, state and clock; say what to do.
+    """Check configuration, token, network, folders, watch limits, disk, state, service, notifications and clock; say what to do.
 
     Asks Astria whose the token is; works without a network too. Ends with 0 if there are no errors (warnings are fine), 1
     if there are, 2 if the configuration cannot be used, 4 if the token is missing or refused. Changes nothing.
@@ -37,7 +37,9 @@ def doctor(invocation: Invocation, *, as_json: bool) -> int:
 
     checks: list[Check] = []
     try:
-        for check in examine(invocation.settings(), environ=invocation.environ, home=invocation.home):
+        settings, profile = invocation.settings(), invocation.profile
+        found = examine(settings, environ=invocation.environ, home=invocation.home, profile=profile)
+        for check in found:
             checks.append(check)
             if not as_json:
                 _show(check.about, check.level, check.text, check.do)

@@ -25,6 +25,7 @@ class Wishes:
     workspace_id: str | None
     model: str | None
     sample: bool | None
+    notify: bool | None
     token: str | None = field(default=None, repr=False)
 
 
@@ -46,6 +47,9 @@ class Wishes:
 @click.option("--workspace-id", metavar="N", help="The workspace to work in [default: your personal scope].")
 @click.option("--model", metavar="NAME", help="Where a prompt goes that names no model [default: gemini].")
 @click.option("--sample/--no-sample", default=None, help="Put a README and a sample prompt into the inbox.")
+@click.option(
+    "--notify/--no-notify", default=None, help="Desktop notifications of failures and of what is finished."
+)
 @click.option("--yes", is_flag=True, help="Ask nothing; take the defaults for what no flag says.")
 @click.option("--force", is_flag=True, help="Replace what is there; the old configuration is kept as .bak.")
 @pass_invocation
@@ -87,6 +91,8 @@ def _place(invocation: Invocation, base: Path | None) -> Path:
 
 def ask(wishes: Wishes, invocation: Invocation, base: Path | None) -> None:
     """Ask for what no flag said; Enter takes what stands in brackets."""
+    from astria_sync.desktop import has_display
+
     if wishes.inbox is None:
         wishes.inbox = _answer("Folder to watch", str(base / "inbox") if base else _INBOX)
     if wishes.output is None:
@@ -101,6 +107,10 @@ def ask(wishes: Wishes, invocation: Invocation, base: Path | None) -> None:
         wishes.token = click.prompt(hidden, default="", hide_input=True, show_default=False, err=True)
     if wishes.sample is None:
         wishes.sample = click.confirm("Put a README and a sample prompt there?", default=False, err=True)
+    if wishes.notify is None and has_display(invocation.environ):
+        wishes.notify = click.confirm(
+            "Desktop notifications of failures and of what is finished?", default=True, err=True
+        )
 
 
 def _answer(question: str, default: str) -> str:
@@ -179,6 +189,8 @@ def _values(invocation: Invocation, wishes: Wishes, base: Path | None) -> dict[s
         values["workspace_id"] = wishes.workspace_id
     if wishes.model:
         values["default"] = wishes.model
+    if wishes.notify:
+        values["desktop"] = True
     return values
 
 
@@ -222,6 +234,8 @@ def _sample(inbox: Path, output: Path) -> None:
 
 
 def _what_next(invocation: Invocation, wishes: Wishes, place: Path, settings: Any) -> None:
+    from astria_sync import desktop
+
     itself = "astria-sync" if place == _usual(invocation) else f"astria-sync --config {quoted(place)}"
     if invocation.profile:
         itself = invocation.itself()
@@ -229,6 +243,8 @@ def _what_next(invocation: Invocation, wishes: Wishes, place: Path, settings: An
     say(f"The configuration is {place}.")
     if not wishes.token and not _token_there(invocation, wishes):
         say(f"The API key is still missing: put it into {settings.astria.token_file} (chmod 600). {_NO_KEY}")
+    if wishes.notify and (wrong := desktop.obstacle(invocation.environ)):
+        say(f"Desktop notifications cannot be shown yet: {wrong}.")
     if wishes.sample:
         say(f"Rename {watch.path / 'lighthouse.prompt.example'} to lighthouse.prompt to order its pictures.")
     say(

@@ -30,9 +30,11 @@ _TITLES = {
     "waiting": "WOULD WAIT",
     "held": "WOULD BE HELD BACK",
     "failed": "CANNOT BE SENT",
+    "used": "USED AS THEY ARE",
     "recorded": "ALREADY MADE, AS A RECORD BESIDE ITS PICTURES TELLS",
 }
-_SENT_NEVER = {"failed", "recorded"}
+_NO_REQUEST = {"used", "recorded"}
+_SENT_NEVER = {"failed", *_NO_REQUEST}
 _LONGEST = 100  # letters of one field
 _PATIENCE = 10.0  # seconds
 
@@ -99,15 +101,17 @@ def _as_json(planned: Sequence["Planned"]) -> dict[str, Any]:
             "estimate_usd": one.estimate_usd,
         }
         for one in planned
-        if one.state != "recorded"
+        if one.state not in _NO_REQUEST
     ]
-    recorded = [
-        {"path": one.path, "root": one.root, "reason": one.reason}
-        for one in planned
-        if one.state == "recorded"
-    ]
-    answer = {"version": 1, "requests": requests, "recorded": recorded}
-    return {**answer, "estimate_usd": known, "unpriced": unknown}
+    others = {
+        state: [
+            {"path": one.path, "root": one.root, "reason": one.reason}
+            for one in planned
+            if one.state == state
+        ]
+        for state in sorted(_NO_REQUEST)
+    }
+    return {"version": 1, "requests": requests, **others, "estimate_usd": known, "unpriced": unknown}
 
 
 def _prices(planned: Sequence["Planned"]) -> tuple[float, int]:
@@ -129,17 +133,15 @@ def _for_people(planned: Sequence["Planned"], *, verbose: bool) -> None:
         show("Nothing would be sent.")
         return
     known, unknown = _prices(planned)
-    tunes, packs = (sum(one.kind == kind for one in going) for kind in ("tune", "pack"))
-    prompts = count(len(going) - tunes - packs, "prompt")
-    what = (
-        f"{count(tunes, 'tune')}, {count(packs, 'pack')} and {prompts}"
-        if packs
-        else f"{count(tunes, 'tune')} and {prompts}"
-    )
+    numbers = {kind: sum(one.kind == kind for one in going) for kind in ("tune", "pack", "prompt")}
+    parts = [count(number, kind) for kind, number in numbers.items() if number]
+    what = " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), parts[-1]])
     price = f"about {dollars(known)}" if known or not unknown else ""
     rest = f"{f'{unknown:,} of them ' if price else ''}{_UNPRICED}" if unknown else ""
     costs = ", and ".join(part for part in (price, rest) if part)
-    show(f"{what}: {costs}. Nothing was sent.")
+    held = sum(one.state == "held" for one in going)
+    back = f" {held:,} of them would be held back." if held else ""
+    show(f"{what}: {costs}.{back} Nothing was sent.")
 
 
 def _one(one: "Planned", *, verbose: bool) -> None:
@@ -153,7 +155,7 @@ def _one(one: "Planned", *, verbose: bool) -> None:
     files = f", {count(len(one.uploads), 'file')}" if one.uploads else ""
     show(f"      {visible(one.method_path)}{files}, {price}")
     for name, value in one.fields:
-        if verbose or name == "prompt[text]":
+        if verbose or (name == "prompt[text]" and value.strip()):
             show(f"        {_field(name, value, verbose=verbose)}")
     if verbose:
         for upload in one.uploads:

@@ -2,8 +2,10 @@
 
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +14,7 @@ import click
 
 from astria_sync.cli.common import (
     Invocation,
+    colour,
     command,
     count,
     json_option,
@@ -121,28 +124,42 @@ def _have_it_done(
         if "error" in answer:
             raise UsageError(str(answer["error"]))
         say("The daemon does it; to stop waiting here stops nothing.")
-        _follow(settings, float(answer["asked_at"]))
+        with closing_progress() as told:
+            _follow(settings, float(answer["asked_at"]), told)
         return float(answer["asked_at"])
 
     from astria_sync import pullreport
     from astria_sync.cli import logs
     from astria_sync.rescue import Rescue
 
-    logs.set_up(verbose=invocation.verbose, quiet=True)
+    logs.set_up(
+        verbose=invocation.verbose, quiet=True, wanted=invocation.log_format, environ=invocation.environ
+    )
     if place is not None:
         say(f"What the account has goes to {place}/_account")
     began = time.time()
-    Rescue(
-        settings,
-        arguments,
-        environ=invocation.environ,
-        home=invocation.home,
-        on_progress=lambda: tell(progress(pullreport.summary(settings.state, began))),
-    ).pull()
+    with closing_progress() as told:
+        Rescue(
+            settings,
+            arguments,
+            environ=invocation.environ,
+            home=invocation.home,
+            on_progress=lambda: told(progress(pullreport.so_far(settings.state, began))),
+        ).pull()
     return began
 
 
-def _follow(settings: "Settings", asked_at: float) -> None:
+@contextmanager
+def closing_progress() -> Iterator["Progress"]:
+    """Progress that is over at the end of the block, however that ends."""
+    told = Progress()
+    try:
+        yield told
+    finally:
+        told.over()
+
+
+def _follow(settings: "Settings", asked_at: float, told: "Progress") -> None:
     """Until the daemon has done it, or is gone; raises NotAuthorised if it is not let in."""
     from astria_sync import pullreport
     from astria_sync.lock import holder
@@ -159,8 +176,32 @@ def _follow(settings: "Settings", asked_at: float) -> None:
             return
         looks += 1
         if looks % _EVERY == 0:
-            tell(progress(pullreport.summary(settings.state, asked_at)))
+            told(progress(pullreport.so_far(settings.state, asked_at)))
         time.sleep(_LOOK)
+
+
+class Progress:
+    """How far it is: one line that changes on a terminal, elsewhere a line whenever something has changed."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, text: str) -> None:
+        """Say it, unless that is what was said last."""
+        if text == self._last:
+            return
+        self._last = text
+        if colour(sys.stderr):
+            with suppress(OSError):  # back at its beginning, so that whatever comes next is written over it
+                click.echo(f"\r\x1b[K{text}\r", nl=False, err=True, color=True)
+        else:
+            tell(text)
+
+    def over(self) -> None:
+        """Leave nothing of it on a terminal."""
+        if self._last and colour(sys.stderr):
+            with suppress(OSError):
+                click.echo("\r\x1b[K", nl=False, err=True, color=True)
 
 
 def progress(found: Mapping[str, Any]) -> str:
@@ -185,6 +226,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     for key, words in told.items():
         if generations[key]:
             yield f"  {generations[key]:,} {words}"
+        if key == "known":
+            yield from (f"    in {visible(place)}, where they stay" for place in found["known_in"])
     if found["not_had"]:
         yield f"Not to be had now, of {count(len(found['not_had']), 'generation')}; the next pull tries again what is still there:"
     for one in found["not_had"][:_SHOWN]:

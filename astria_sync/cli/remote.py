@@ -147,7 +147,8 @@ def show_list(
     if as_json:
         show("\n]" if count else "[]")
     elif not count:
-        say("Astria shows none.")
+        elsewhere = workspace != "all" and not path.startswith("/gallery")
+        say("Astria shows none" + ("; --workspace all looks everywhere." if elsewhere else "."))
     if count == most and limit is None:
         say(f"These are the first {count}; --limit N or --all shows more, if there are more.")
 

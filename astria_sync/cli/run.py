@@ -1,15 +1,27 @@
 """`run`: the daemon in the foreground."""
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
 from astria_sync import report
-from astria_sync.cli.common import Invocation, command, count, pass_invocation, size, tell, visible
+from astria_sync.cli.common import (
+    Invocation,
+    command,
+    count,
+    log_format_option,
+    pass_invocation,
+    size,
+    tell,
+    visible,
+)
 from astria_sync.core.prices import dollars
 
 log = logging.getLogger("astria_sync")
@@ -27,8 +39,9 @@ _FAILED = {"failed", "expired", "deleted"}
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this long."
 )
+@log_format_option
 @pass_invocation
-def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
+def run(invocation: Invocation, *, once: bool, timeout: float | None, log_format: str | None) -> int:
     """Watch the folders, order what is new, fetch the pictures; until stopped.
 
     Ends on Ctrl-C or SIGTERM once requests under way are answered; a second Ctrl-C does not wait. With --once it ends with 1
@@ -38,7 +51,9 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
     from astria_sync.service import Service
 
     settings = invocation.settings()
-    logs.set_up(verbose=invocation.verbose)
+    click.get_current_context().with_resource(_progress(settings.state))
+    wanted = log_format or invocation.log_format
+    logs.set_up(verbose=invocation.verbose, wanted=wanted, environ=invocation.environ)
     started = time.time()
     ready: list[Any] = []
 
@@ -52,10 +67,20 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None) -> int:
     try:
         code = service.run(once=once, timeout=timeout, on_ready=on_ready)
     finally:
+        logs.flush()
         if once and ready:
             for line in summary(settings.state, since=started, over=not code):
                 tell(line)
     return code
+
+
+def _progress(state: Path) -> AbstractContextManager[None]:
+    """A line on how the work stands below the log, where there is a terminal to show it."""
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return nullcontext()
+    from astria_sync.cli.lastline import below_the_log  # with the widths of letters, which no service needs
+
+    return below_the_log(state)
 
 
 def summary(state: Path, *, since: float, over: bool = True) -> Iterator[str]:

@@ -22,6 +22,7 @@ _SECONDS = click.FloatRange(min=0)
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the API [default: a free one].")
 @click.option("--pictures-port", type=click.IntRange(0, 65535), default=0, help="Of the pictures.")
+@click.option("--pictures-url", metavar="URL", help="Of another server that has the pictures.")
 @click.option(
     "--train-seconds", type=_SECONDS, default=10.0, show_default=True, help="Until a tune is trained."
 )

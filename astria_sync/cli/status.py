@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -26,8 +26,12 @@ from astria_sync.cli.common import (
     visible,
 )
 from astria_sync.cli.completion import KnownPath
+from astria_sync.cli.labels import label_of, names_of
 from astria_sync.core.prices import dollars
 from astria_sync.errors import UsageError
+
+if TYPE_CHECKING:
+    from astria_sync.settings import Settings
 
 _SECTIONS: Final = {
     "FAILED": ("failed",),
@@ -48,10 +52,11 @@ _COLUMN: Final = 32  # a longer path has its reason on the next line
     "status",
     "status ~/Astria/inbox/jane      only this folder",
     "status --all --json | jq .items",
+    "status --watch                  keep looking",
 )
 @click.argument("paths", nargs=-1, metavar="[PATH]…", type=KnownPath())
 @click.option("--all", "everything", is_flag=True, help="What is finished too, and every item.")
-@click.option("--watch", is_flag=True, help="Not available in this version yet.")
+@click.option("--watch", is_flag=True, help="Keep looking, and show it as it changes; q or Ctrl-C ends it.")
 @json_option
 @pass_invocation
 def status(
@@ -59,16 +64,19 @@ def status(
 ) -> int:
     """What waits, runs, failed and why; counts; money spent.
 
-    PATHs limit all of it to what lies at or below them. Ends with 1 if something is failed, else with 0.
+    PATHs limit all of it to what lies at or below them. Ends with 1 if something is failed, else with 0; --watch always with 0.
     """
-    if watch:
-        raise click.UsageError("`status --watch` is not available in this version yet.")
     settings = invocation.settings()
+    within = limits(paths, settings.state, [one.path for one in settings.watch])
+    if watch:
+        if everything:
+            raise click.UsageError("--watch shows what a screen has room for; leave out --all.")
+        return _watch(invocation, settings, within, as_json=as_json)
     found = report.snapshot(
         settings.state,
         now=time.time(),
         daemon=daemon(settings.state),
-        paths=limits(paths, settings.state, [watch.path for watch in settings.watch]),
+        paths=within,
         everything=everything,
     )
     found["problems"][:0] = state_problems(invocation, settings.state, running=found["daemon"]["running"])
@@ -78,6 +86,23 @@ def status(
         for line in lines(found, everything=everything):
             show(line)
     return int(found["failed"])
+
+
+def _watch(invocation: Invocation, settings: "Settings", paths: list[str], *, as_json: bool) -> int:
+    from astria_sync.cli.watching import watch
+    from astria_sync.live import Live
+
+    live = Live(settings.state, paths=paths, limit_usd=settings.limits.spend_per_day_usd)
+
+    def look() -> dict[str, Any]:
+        holder = daemon(settings.state)
+        told = state_problems(invocation, settings.state, running=holder["running"])
+        return live.look(now=time.time(), daemon=holder, told=told[0]["text"] if told else "")
+
+    try:
+        return watch(look, as_json=as_json)
+    finally:
+        live.close()
 
 
 def daemon(state: Path) -> dict[str, Any]:
@@ -134,7 +159,7 @@ def lines(found: Mapping[str, Any], *, everything: bool, width: int | None = Non
     """The report in lines, what matters most first, the counts last."""
     width = width or min(shutil.get_terminal_size().columns, _WIDEST) if colour(sys.stdout) else 80
     text = _head(found, width, None if everything else _SHOWN)
-    names = _names(found["items"])
+    names = names_of(found["items"])
     failed_ready = {
         id(item) for item in found["items"] if item["state"] in {"ready", "done"} and item["reason"]
     }
@@ -163,17 +188,6 @@ def _head(found: Mapping[str, Any], width: int, most: int | None) -> list[str]:
     return text
 
 
-def _names(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """What stands before a path to tell roots apart: nothing for one, else as little as will do."""
-    roots = sorted({item["root"] for item in items})
-    if len(roots) < 2:
-        return dict.fromkeys(roots, "")
-    short = [os.path.basename(root) for root in roots]
-    return {
-        root: f"{name if short.count(name) == 1 else root}/" for root, name in zip(roots, short, strict=True)
-    }
-
-
 def _section(
     title: str, items: Sequence[Mapping[str, Any]], names: Mapping[str, str], width: int, most: int | None
 ) -> list[str]:
@@ -186,7 +200,7 @@ def _section(
     }
     shown = items[:most]
     text = [click.style(f"{title} ({len(items):,})", fg=shades.get(title, "cyan"), bold=True)]
-    labels = [_label(item, names[item["root"]]) for item in shown]
+    labels = [label_of(item, names[item["root"]]) for item in shown]
     column = max((len(label) for label in labels if len(label) <= _COLUMN), default=0) + 4
     shared = _shared_next(shown)
     for label, item in zip(labels, shown, strict=True):
@@ -196,17 +210,6 @@ def _section(
     if len(shown) < len(items):
         text.append(_MORE.format(len(items) - len(shown)))
     return [*text, ""]
-
-
-def _label(item: Mapping[str, Any], root: str) -> str:
-    path = os.path.basename(item["root"]) if item["path"] == "." else root + item["path"]
-    variant = ", ".join(f"{name}: {value}" for name, value in item.get("variant", {}).items())
-    if pack := item.get("pack"):
-        path, variant = (
-            f"{path}/",
-            f"pack {pack}" if item["kind"] == "pack" else f"{pack}, prompt {item['id']}",
-        )
-    return visible(f"{path}{'/' if item['kind'] == 'tune' else ''}{f' [{variant}]' if variant else ''}")
 
 
 def _shared_next(items: Sequence[Mapping[str, Any]]) -> str:
@@ -257,7 +260,7 @@ def _folders(spent: Sequence[Mapping[str, Any]]) -> list[str]:
     """What each folder has cost."""
     if not spent:
         return []
-    names = _names(spent)
+    names = names_of(spent)
     shown = [
         (
             dollars(one["month_usd"]),

@@ -149,6 +149,7 @@ class Prompt:
     pulled: bool = False  # made elsewhere: no file of ours asked for it (pulling.py)
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None
+    crowd: bool = False  # one of too many new ones at one go: held unless approved, as soon as it could go
 
 
 def kind_of(row: Tune | Prompt) -> str:

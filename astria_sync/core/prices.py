@@ -124,6 +124,8 @@ def room_for(price: int | None) -> int:
 
 def dollars(usd: float) -> str:
     """Money as one reads it; small amounts keep what matters of them."""
-    if usd <= 0 or usd >= 0.1:
+    if usd < 0:
+        return f"-{dollars(-usd)}"
+    if usd == 0 or usd >= 0.1:
         return f"${usd:.2f}"
     return f"${usd:.4f}".rstrip("0") if usd >= 0.00005 else "less than $0.0001"

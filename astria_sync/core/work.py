@@ -69,6 +69,8 @@ class FolderRead:
     urls: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     only_inputs: bool = False  # every picture is an input of a prompt beside it: no image folder
+    doubt: str = ""  # why nobody can tell whether they are
+    prompts: Mapping[str, str] = field(default_factory=dict)  # stamps of those that were read for it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,5 +54,8 @@ class Options:
     seed: int = 0
     port: int = 0
     pictures_port: int = 0
+    pictures_url: str | None = None
+    """Another server that has the pictures, at the paths that the lists name; the stand-in's own goes on beside it."""
+
     token: str | None = field(default=None, repr=False)
     """None: a random one, made at the start."""

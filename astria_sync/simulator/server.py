@@ -59,7 +59,7 @@ class Simulator:
         self.clock = SimClock(self.options.speed)
         self._sockets = _listen({"api": self.options.port, "pictures": self.options.pictures_port})
         self.base_url = self._address("api")
-        self.pictures_url = self._address("pictures")
+        self.pictures_url = self.options.pictures_url or self._address("pictures")
         self.astria = Astria(
             self.options, clock=self.clock, api_url=self.base_url, pictures_url=self.pictures_url
         )

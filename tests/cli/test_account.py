@@ -193,7 +193,7 @@ def test_filters_leave_what_fits(call, there):
     ]
     found = json.loads(call("prompts", "list", "--text", "cat", "--json").stdout)
     assert [one["id"] for one in found] == [liked["id"]]
-    assert "Astria shows none" in call("prompts", "list", "--liked").stderr
+    assert "Astria shows none; --workspace all looks everywhere." in call("prompts", "list", "--liked").stderr
 
 
 def test_the_workspace(desk, account, there):

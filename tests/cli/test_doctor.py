@@ -3,17 +3,19 @@
 import json
 import os
 import shutil
+import threading
 import time
 from email.utils import formatdate
 
 import pytest
 
 from astria_sync import doctor as checks
-from astria_sync import kernel, surroundings
+from astria_sync import kernel, machine, surroundings
 from astria_sync.core.retry import Answer, NoAnswer
 from astria_sync.journal import open_journal
 from astria_sync.lock import StateLock
 from astria_sync.settings import Watch
+from astria_sync.wording import COLLAPSED_PROMPT
 
 NOWHERE = {"ASTRIA_BASE_URL": "http://127.0.0.1:9", "ASTRIA_AUTH_TOKEN": "not-a-real-key"}
 
@@ -31,7 +33,8 @@ def test_all_is_well(desk, account):
     assert account["ASTRIA_AUTH_TOKEN"] not in result.output
     found = levels(desk("doctor", "--json", **account))
     assert set(found) == {
-        "versions", "configuration", "watched", "output", "inotify", "state", "network", "token", "balance", "clock"
+        "versions", "configuration", "watched", "output", "inotify", "state", "network", "token", "balance", "clock",
+        "packages", "service", "notify", "idempotency",
     }  # fmt: skip
     assert set(found.values()) <= {"ok", "warning"}
     assert not desk.state.exists()
@@ -216,3 +219,171 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     assert [one.level for one in surroundings.output(Watch(path=tmp_path, output=tmp_path / "o"))] == [
         "warning"
     ]
+
+
+def test_the_disk_of_the_state_is_told(desk, monkeypatch):
+    """It stops everything when it is full; and whether the pictures can fill it."""
+    open_journal(desk.configure().state, now=0).close()
+    assert "beside the state, on the disk of the pictures" in desk("doctor", **NOWHERE).stdout
+    monkeypatch.setattr(surroundings.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    assert "nothing is sent while the state cannot be written" in desk("doctor", **NOWHERE).stdout
+
+
+def test_what_does_not_answer_is_given_up(monkeypatch):
+    """A share whose server is gone costs its seconds and one line."""
+    held = threading.Event()
+    (found,) = machine.on_disk(lambda: [held.wait()], "watched", "/mnt/share", 0.01)
+    held.set()
+    assert (found.about, found.level) == ("watched", "error")
+    assert "/mnt/share has not answered within 0.01 s" in found.text
+    with pytest.raises(ZeroDivisionError):
+        list(machine.on_disk(lambda: [1 / 0], "watched", "/", 5.0))
+
+
+def test_a_kind_of_disk_that_nobody_knows(tmp_path, proc):
+    """It may tell of changes or not: what to write if it does not."""
+    proc(mounts=[f"x {tmp_path} newfs"])
+    found = list(surroundings.root(Watch(path=tmp_path, output=tmp_path / "out")))
+    assert [one.level for one in found] == ["ok", "ok"]
+    assert 'events = "poll"' in found[1].do
+
+
+def test_a_disk_that_does_not_tell_capitals(tmp_path, monkeypatch):
+    """Seen by what lies there; nothing is written."""
+    (tmp_path / "jane").mkdir()
+    watch = Watch(path=tmp_path, output=tmp_path / "out")
+    assert "capitals" not in next(surroundings.root(watch)).text
+    (tmp_path / "JANE").symlink_to("jane")  # what such a disk shows of it
+    assert "does not tell capitals from small letters" in next(surroundings.root(watch)).text
+
+
+@pytest.mark.parametrize(
+    ("facts", "lingers", "level", "words"),
+    [
+        ({"LoadState": "not-found"}, False, "ok", "is not installed"),
+        ({"LoadState": "bad-setting"}, False, "error", "cannot be used by systemd (bad-setting)"),
+        ({"ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}, True, "ok", "also while you are logged out"),
+        ({"ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}, False, "ok", "until you log out"),
+        ({"ActiveState": "active", "SubState": "running", "UnitFileState": "disabled"}, True, "warning", "not started at the next"),
+        ({"ActiveState": "inactive", "SubState": "dead"}, True, "warning", "does not run"),
+        ({"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "4"}, True, "error", "has failed (exit-code, exit status 4)"),
+        ({"ActiveState": "activating", "SubState": "auto-restart", "NRestarts": "3"}, True, "warning", "(3 times by now)"),
+    ],
+)  # fmt: skip
+def test_the_state_of_the_unit(facts, lingers, level, words):
+    """Each as systemd tells it, with the command that helps."""
+    found = machine.judge_unit("astria-sync.service", {"LoadState": "loaded"} | facts, lingers=lingers)
+    assert (found.about, found.level) == ("service", level)
+    assert words in found.text
+    assert found.do or (level, lingers) == ("ok", True)
+
+
+def systemctl(desk, body):
+    program = desk.home / "bin/systemctl"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+
+def test_systemd_is_asked_for_the_profiles_unit(desk, proc):
+    """With what a user's service needs for its sandbox; the token is not in what is started."""
+    path = systemctl(
+        desk,
+        'echo "$3 $ASTRIA_AUTH_TOKEN" >&2; printf "LoadState=loaded\\nActiveState=failed\\nResult=watchdog\\n"',
+    )
+    proc().joinpath("sys/user").mkdir()
+    proc().joinpath("sys/user/max_user_namespaces").write_text("0")
+    desk.configure()
+    found = list(machine.unit("work", desk.environ(**path)))
+    assert [(one.about, one.level) for one in found] == [("service", "error"), ("sandbox", "warning")]
+    assert "astria-sync@work.service has failed (watchdog" in found[0].text
+    assert "user.max_user_namespaces = 0" in found[1].text
+    proc().joinpath("sys/user/max_user_namespaces").write_text("100")
+    assert list(machine.unit(None, desk.environ(**path)))[1].level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("echo 'Failed to connect to bus' >&2; exit 1", "cannot be asked whether astria-sync.service runs (Failed to connect"),
+        ("exec sleep 60", "(no answer within 0.2 s)"),
+        ("exit 0", "(no answer)"),
+    ],
+)  # fmt: skip
+def test_a_systemd_that_cannot_be_asked_is_no_trouble(desk, monkeypatch, body, words):
+    """In a container, by su, or when it hangs."""
+    monkeypatch.setattr(machine, "_PATIENCE", 0.2 if "sleep" in body else 5.0)
+    (found,) = machine.unit(None, desk.environ(**systemctl(desk, body)))
+    assert found.level == "ok"
+    assert words in found.text
+
+
+def test_no_systemd_at_all(desk):
+    """Said, and no trouble."""
+    (found,) = machine.unit(None, {"PATH": str(desk.home)})
+    assert (found.level, found.do) == ("ok", "")
+    assert "There is no systemd here" in found.text
+
+
+def test_notifications_that_cannot_be_made(desk):
+    """A desktop that is not there is a warning, a command that is not there an error."""
+    desk.configure('[notify]\ndesktop = true\ncommand = "~/bin/tell --now"')
+    result = desk("doctor", **NOWHERE)
+    assert result.exit_code == 1
+    assert "The desktop cannot be told" in result.stdout
+    assert f"{desk.home}/bin/tell does not exist" in result.stdout
+    program = desk.home / "bin/tell"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    assert f"chmod +x {program}" in desk("doctor", **NOWHERE).stdout
+    program.chmod(0o755)
+    result = desk("doctor", **NOWHERE)
+    assert result.exit_code == 0
+    assert f"by {program}" in result.stdout
+
+
+def test_the_proxy_on_the_way_is_named_without_its_password():
+    """For https alone, since no other request takes one."""
+    environ = {"HTTPS_PROXY": "http://me:word@proxy.example:3128/"}
+    assert checks.proxy_for("https://api.astria.ai", environ) == "proxy.example:3128 (HTTPS_PROXY)"
+    assert checks.proxy_for("http://127.0.0.1:1", environ) == ""
+    (found,) = checks.judge(
+        "https://x", "a file", (NoAnswer(sent=False, why="no connection"), 0.0), "p:1 (HTTPS_PROXY)"
+    )
+    assert "see whether the proxy p:1 (HTTPS_PROXY) is there" in found.do
+
+
+def test_idempotency_is_told_as_far_as_answers_have_shown_it(desk, account):
+    """Nothing is paid to find out."""
+    desk.configure()
+    assert "so nobody asks" in desk("doctor", **account).stdout
+    journal = open_journal(desk.state, now=0)
+    source = journal.add("sources", kind="prompt", root="/r", path="p", created_at=0, updated_at=0)
+    journal.add(
+        "prompts",
+        source_id=source,
+        state="failed",
+        reason=COLLAPSED_PROMPT.format(id=7),
+        created_at=0,
+        updated_at=0,
+    )
+    journal.close()
+    assert "on: Astria has answered with something that was there before" in desk("doctor", **account).stdout
+
+
+def test_nothing_is_changed(desk):
+    """Not a file comes, goes or is written, with a state and without; but for what SQLite keeps beside one that is open."""
+
+    def there():
+        files = [
+            path for path in desk.home.rglob("*") if path.is_file() and not path.name.startswith("state.db-")
+        ]
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    desk.configure().picture("jane/1.jpg")
+    for _ in range(2):
+        before = there()
+        desk("doctor", **NOWHERE)
+        assert there() == before
+        open_journal(desk.state, now=0).close()

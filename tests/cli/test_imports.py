@@ -23,7 +23,7 @@ def loaded(desk, *arguments):
     """What a call has in sys.modules at its end."""
     script = (
         "import sys, atexit\n"
-        "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
+        "atexit.register(lambda: print(*sorted(k for k, v in sys.modules.items() if v), file=sys.stderr))\n"
         "from astria_sync.cli import main\n"
         f"sys.argv = ['astria-sync', *{arguments!r}]\n"
         "main()\n"
@@ -60,3 +60,10 @@ def test_status_beside_a_daemon_is_light_too(desk):
     desk.configure()
     desk.state.with_name("state.db.lock").touch()
     assert loaded(desk, "--config", str(desk.config), "status").isdisjoint(HEAVY)
+
+
+def test_a_daemon_carries_no_command_line_of_another():
+    """What a daemon is built of brings neither rich nor pygments along: httpx would, for a command of its own."""
+    script = "import sys, astria_sync.service; print(*(n for n, one in sys.modules.items() if one))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert {name.partition(".")[0] for name in run.stdout.split()}.isdisjoint({"rich", "pygments"})

@@ -155,6 +155,34 @@ def test_in_a_terminal_it_asks(desk, monkeypatch):
     assert not list((desk.home / "photos").glob("*.prompt"))
 
 
+@pytest.mark.parametrize(
+    ("display", "typed", "wanted"),
+    [
+        ({"DISPLAY": ":0"}, "\n\n\n\n\nn\n\n", True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "\n\n\n\n\nn\nn\n", False),
+        ({}, "\n\n\n\n\nn\n", False),
+        ({"DISPLAY": ":10", "SSH_CONNECTION": "1 2 3 4"}, "\n\n\n\n\nn\n", False),
+    ],
+)
+def test_who_has_a_screen_is_asked_for_notifications(desk, monkeypatch, display, typed, wanted):
+    """Nobody is on a server, or at the other end of a line."""
+    monkeypatch.setattr(module, "is_terminal", lambda: True)
+    result = desk("init", config=False, typed=typed, **display)
+    assert result.exit_code == 0, result.output
+    asked = bool(display) and "SSH_CONNECTION" not in display
+    assert ("Desktop notifications of" in result.stderr) == asked
+    assert load(desk, usual(desk)).notify.desktop is wanted
+    assert ("cannot be shown yet" in result.stderr) == wanted
+
+
+def test_notifications_by_a_flag(desk):
+    """For a script; off if it says nothing."""
+    assert desk("init", "--yes", "--notify", config=False).exit_code == 0
+    assert load(desk, usual(desk)).notify.desktop
+    assert desk("init", "--yes", "--force", config=False, DISPLAY=":0").exit_code == 0
+    assert not load(desk, usual(desk)).notify.desktop
+
+
 def test_a_key_that_is_found_is_not_asked_for(desk, monkeypatch):
     """With a key in the environment there is one question less."""
     monkeypatch.setattr(module, "is_terminal", lambda: True)

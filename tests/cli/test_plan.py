@@ -128,3 +128,47 @@ def test_what_is_wrong_behind_a_crowd_cannot_be_sent(desk):
     found = json.loads(desk("plan", "--json").stdout)["requests"]
     (wrong,) = [one for one in found if one["path"] == "z.prompt"]
     assert (wrong["state"], 'did you mean "gemini"' in wrong["reason"]) == ("failed", True)
+
+
+@pytest.mark.parametrize("text", ["150 files", "a matrix"])
+def test_a_crowd_is_shown_as_held_on_a_new_state(desk, text):
+    """What `run` would hold for `approve` is held in the plan too, although nothing was looked for in the account yet."""
+    desk.configure()
+    desk.picture("jane/a.jpg")
+    if text == "a matrix":
+        numbers = list(range(12))
+        (desk.inbox / "jane/m.prompt").write_text(
+            f"---\nmatrix: {{x: {numbers}, y: {numbers}}}\n---\na {{x}} {{y}}"
+        )
+    else:
+        for n in range(144):
+            (desk.inbox / f"jane/{n}.prompt").write_text(f"words {n}")
+    (desk.inbox / "bad.prompt").write_text("---\nnum_images: 99\n---\nx")
+    shown = desk("plan").stdout
+    assert "WOULD BE HELD BACK (144)" in shown
+    assert "more than 100 new prompts at one go; `astria-sync approve --all` lets them go" in shown
+    assert "what is in the account already is found there" in shown
+    assert shown.partition("WOULD BE HELD BACK")[0].count("POST") == 1
+    assert "CANNOT BE SENT (1)" in shown
+    assert shown.endswith(" 144 of them would be held back. Nothing was sent.\n")
+    assert not desk.state.exists()
+
+
+def test_a_few_are_not_held(desk):
+    """As many as `hold_above` go."""
+    desk.configure()
+    for n in range(100):
+        (desk.inbox / f"{n}.prompt").write_text(f"words {n}")
+    assert "WOULD BE SENT (100)" in desk("plan").stdout
+
+
+def test_a_tune_that_is_there_is_counted_as_nothing_to_send(desk):
+    """With `id` in tune.toml nothing is made of the folder; programs find it beside the requests."""
+    desk.configure()
+    desk.picture("jane/a.jpg")
+    (desk.inbox / "jane/tune.toml").write_text("id = 123")
+    shown = desk("plan").stdout
+    assert "USED AS THEY ARE (1)" in shown
+    assert shown.endswith("Nothing would be sent.\n")
+    found = json.loads(desk("plan", "--json").stdout)
+    assert (found["requests"], [one["path"] for one in found["used"]]) == ([], ["jane"])

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from astria_sync.cli import cli
-from astria_sync.cli.pull import read_since
+from astria_sync.cli import pull as module
+from astria_sync.cli.pull import Progress, read_since
 from astria_sync.errors import UsageError
 from astria_sync.lock import StateLock
 from astria_sync.simulator import Fault
@@ -82,6 +83,33 @@ def test_another_output(elsewhere):
     assert call(elsewhere, "pull", "--output", str(elsewhere.home / "rescue")).exit_code == 0
     assert (elsewhere.home / "rescue/_account/gemini").is_dir()
     assert not elsewhere.output.exists()
+
+
+def test_a_second_output_says_where_the_first_is(elsewhere):
+    """What an earlier pull has put elsewhere is not fetched again, and it is said where it lies."""
+    home = elsewhere.home
+    call(elsewhere, "pull", "--output", str(home / "a"))
+    result = call(elsewhere, "pull", "--output", str(home / "b"))
+    assert "1 were here already, or are of your files" in result.stderr
+    assert f"in {home}/a/_account, where they stay" in result.stderr
+    made(elsewhere, "a dog")
+    found = json.loads(call(elsewhere, "pull", "--output", str(home / "b"), "--json").stdout)
+    assert (found["folders"], found["known_in"]) == ([f"{home}/b/_account"], [f"{home}/a/_account"])
+
+
+def test_the_same_progress_is_told_once(capsys, monkeypatch):
+    """In a file or a pipe a line for each change; on a terminal one line that changes and is gone at the end."""
+    told = Progress()
+    for text in ("1 of 2", "1 of 2", "2 of 2"):
+        told(text)
+    told.over()
+    assert capsys.readouterr().err == "1 of 2\n2 of 2\n"
+    monkeypatch.setattr(module, "colour", lambda _: True)
+    told = Progress()
+    for text in ("1 of 2", "1 of 2", "2 of 2"):
+        told(text)
+    told.over()
+    assert capsys.readouterr().err.replace("\x1b[K", "|") == "\r|1 of 2\r\r|2 of 2\r\r|"
 
 
 def test_what_cannot_be_had_ends_with_1(elsewhere):

@@ -74,7 +74,14 @@ def test_the_day(day, price, leave):
 
 @pytest.mark.parametrize(
     ("usd", "shown"),
-    [(0, "$0.00"), (5, "$5.00"), (0.1, "$0.10"), (0.045, "$0.045"), (0.00001, "less than $0.0001")],
+    [
+        (0, "$0.00"),
+        (-138.89, "-$138.89"),
+        (5, "$5.00"),
+        (0.1, "$0.10"),
+        (0.045, "$0.045"),
+        (0.00001, "less than $0.0001"),
+    ],
 )
 def test_money_as_one_reads_it(usd, shown):
     """Cents, and what matters of less."""

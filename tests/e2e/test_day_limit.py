@@ -1,6 +1,7 @@
 """`spend_per_day_usd`: no new paid request once the day's sum would pass it."""
 
 import shutil
+import sqlite3
 import time
 
 import pytest
@@ -529,7 +530,43 @@ def test_the_limit_does_not_stop_adoption(studio):
     studio.run_once()
     assert studio.made() == (1, 5)
     assert set(studio.states().values()) == {"ready", "done"}
-    assert spent(studio) == 3 * PICTURE
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_what_is_found_in_the_account_counts_on_the_day_it_was_made(studio, days):
+    """With the state and the records lost, what Astria made today is today's money, and what it made before is not."""
+    studio.sim.advance(studio.clock.wall() - time.time() - 3600)
+    limit(studio, 10)
+    crowd(studio, 3)
+    lora(studio, "jane")
+    studio.run_once()
+    studio.clock.slept += days * DAY
+    studio.state.unlink()
+    shutil.rmtree(studio.output)
+    limit(studio, 3 * PICTURE + TRAINING)
+    studio.prompt("new.prompt", "something else")
+    studio.run_once()
+    assert spent(studio) == (PICTURE if days else 3 * PICTURE + TRAINING)
+    assert look(studio)["spent"]["total_usd"] == pytest.approx((4 if days else 3) * PICTURE + TRAINING)
+    assert studio.made() == (1, 4 if days else 3)
+    assert studio.only("new.prompt").state == ("done" if days else "held")
+
+
+def test_money_of_an_earlier_version(studio):
+    """What an earlier version found in the account, and dated when it was found, goes to the day on which it was made."""
+    crowd(studio, 1)
+    studio.run_once()
+    with studio.journal() as journal, journal.transaction():
+        (row,) = journal.prompts()
+        journal.change(
+            "prompts", row.id, attempt=0, answer={**row.answer, "created_at": "2020-01-02T03:04:05.678Z"}
+        )
+    with sqlite3.connect(studio.state) as connection:
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm010_money_and_crowds'")
+        connection.execute("ALTER TABLE prompts DROP COLUMN crowd")
+    connection.close()
+    assert studio.only("p0.prompt").bound_at == 1577934245
+    assert spent(studio) == 0
 
 
 # plan

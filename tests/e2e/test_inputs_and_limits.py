@@ -2,6 +2,9 @@
 
 import pytest
 
+from astria_sync import report
+from astria_sync.rehearsal import rehearse
+
 
 def test_a_file_beside_the_prompt_is_uploaded(studio):
     """`input_image: ./pose.jpg` arrives as the file it is; a URL arrives as `input_image_url`."""
@@ -27,6 +30,68 @@ def test_a_picture_used_only_as_input_makes_no_tune(studio):
     studio.run_once()
     assert studio.made() == (0, 1)
     assert studio.created().facts["text"] == "words"
+
+
+WRONG = "---\naspekt_ratio: 1:1\ninput_image: pose.jpg\n---\nwords"
+
+
+@pytest.mark.parametrize("folder", ["", "looks/"])
+def test_a_faulty_prompt_makes_no_tune_of_its_input(studio, folder):
+    """While the prompt that takes the picture along is wrong no tune is paid for, and it is said why; mended, only the prompt goes."""
+    studio.picture(f"{folder}pose.jpg")
+    studio.write(f"{folder}a.prompt", WRONG)
+    studio.run_once()
+    studio.run_once()
+    assert studio.made() == (0, 0)
+    assert "pose.jpg may be an input of a.prompt, which is wrong" in studio.error(folder or ".")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: daemon.engine.ctx.walked)
+        studio.prompt(f"{folder}a.prompt", "words", "input_image: pose.jpg")
+        daemon.look()
+        daemon.until(lambda: daemon.journal.prompts("state = 'done'"))
+        daemon.until(lambda: studio.error(folder or ".") is None)
+    assert studio.made() == (0, 1)
+
+
+def test_a_prompt_that_is_mended_and_takes_nothing_along_leaves_a_subject(studio):
+    """The doubt is over: it is an image folder after all, and becomes a tune once."""
+    studio.picture("looks/pose.jpg")
+    studio.write("looks/a.prompt", WRONG)
+    studio.run_once()
+    studio.prompt("looks/a.prompt", "words")
+    studio.run_once()
+    assert studio.made() == (1, 1)
+    assert studio.error("looks") is None
+
+
+def test_a_faulty_prompt_does_not_stop_a_folder_that_it_does_not_name(studio):
+    """Pictures of which the prompt says nothing are a subject, also beside one that it names."""
+    studio.folder("jane")
+    studio.write("jane/a.prompt", "---\naspekt_ratio: 1:1\n---\nwords")
+    studio.picture("joan/pose.jpg")
+    studio.picture("joan/2.jpg")
+    studio.write("joan/a.prompt", WRONG)
+    studio.run_once()
+    assert studio.made() == (2, 0)
+
+
+def test_status_names_the_root_of_the_doubt(studio):
+    """The watched folder itself is called by its path."""
+    studio.picture("pose.jpg")
+    studio.write("a.prompt", WRONG)
+    studio.run_once()
+    stopped = {"running": False, "pid": None, "since": None}
+    found = report.snapshot(studio.state, now=0, daemon=stopped)
+    assert [one["text"].partition(": ")[0] for one in found["problems"]] == [str(studio.inbox)]
+
+
+def test_plan_tells_of_the_doubt(studio):
+    """Before anything is started `plan` says that no tune is made, and why."""
+    studio.picture("pose.jpg")
+    studio.write("a.prompt", WRONG)
+    found = {one.kind: one for one in rehearse(studio.settings(), wall=1.7e9)}
+    assert {kind: one.state for kind, one in found.items()} == {"tune": "failed", "prompt": "failed"}
+    assert "pose.jpg may be an input" in found["tune"].reason
 
 
 def test_several_files_keep_their_order(studio):

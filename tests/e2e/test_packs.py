@@ -8,6 +8,7 @@ import pytest
 
 from astria_sync import report
 from astria_sync.api import Api
+from astria_sync.cli.run import summary
 from astria_sync.cli.status import lines
 from astria_sync.core import packwork, work
 from astria_sync.packtasks import find_pack
@@ -666,9 +667,54 @@ def test_plan_tells_what_cannot_be_run(studio):
     """A pack that does not exist is told before anything is started."""
     studio.folder("jane", 2, 'pack = "nope"')
     found = planned(studio, ask=asking(studio))
+    assert {key: one.state for key, one in found.items()} == {("tune", "jane"): "failed"}
+    assert "no pack nope" in found["tune", "jane"].reason
+
+
+@pytest.mark.parametrize("toml", ['pack = "nope"', f'name = "dragon"\npack = "{PACK}"'])
+def test_what_cannot_be_run_is_told_once(studio, toml):
+    """A pack or a class that does not exist stops the folder: one line in `status` and in what `run --once` says at its end."""
+    studio.folder("jane", 2, toml)
+    studio.run_once()
+    stopped = {"running": False, "pid": None, "since": None}
+    found = report.snapshot(studio.state, now=0, daemon=stopped)
+    assert [(item["kind"], item["path"], item["state"]) for item in found["items"]] == [
+        ("tune", "jane", "failed")
+    ]
+    assert "\n".join(summary(studio.state, since=0)).count("jane:") == 1
+    assert found["failed"]
+
+
+def test_plan_shows_a_pack_on_pictures_once(studio):
+    """Tune and prompts are one request with one price: the pack's, and what the tune's training costs where that is known."""
+    studio.folder("jane", 2, 'name = "woman"\npack = "spring-lookbook"')
+    studio.prompt("jane/p.prompt", "words")
+    found = planned(studio, ask=asking(studio))
+    assert set(found) == {("pack", "jane"), ("prompt", "jane/p.prompt")}
+    pack = found["pack", "jane"]
+    assert (pack.state, pack.uploads) == ("new", ["1.jpg", "2.jpg"])
+    assert ("tune[title]", "jane") in pack.fields
+    assert ("tune[model_type]", "lora") in pack.fields
+    assert "its tune costs comes on top" in pack.reason
+    alone = pack.estimate_usd
+    assert alone is not None
+    studio.run_once()
+    studio.folder("joan", 2, 'name = "woman"\npack = "spring-lookbook"')
+    again = planned(studio, ask=asking(studio))["pack", "joan"]
+    assert again.estimate_usd == pytest.approx(alone + studio.tune("jane").cost_mc / 100_000)
+    assert "on top" not in again.reason
+
+
+def test_plan_sends_nothing_for_a_tune_that_is_there(studio):
+    """`id = N` is used as it is: no request, no price, and no tune among those that are counted."""
+    studio.folder("jane", 2)
+    studio.run_once()
+    studio.folder("joan", 1, f"id = {studio.tune('jane').remote_id}")
+    studio.prompt("joan/p.prompt", "words")
+    found = planned(studio)
     assert {key: one.state for key, one in found.items()} == {
-        ("tune", "jane"): "failed",
-        ("pack", "jane"): "failed",
+        ("tune", "joan"): "used",
+        ("prompt", "joan/p.prompt"): "new",
     }
 
 

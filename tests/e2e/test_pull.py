@@ -640,6 +640,7 @@ def test_no_room(studio, monkeypatch):
     monkeypatch.setattr(room, "_RESERVE", 2**60)
     found = pull(studio)
     assert "make room" in found["problems"][0]
+    assert found["not_had"][0]["why"] == "there is no room for it"
     assert not fetched(studio)
     monkeypatch.undo()
     assert pull(studio)["pictures"] == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from astria_sync.core.model import Hint
+from tests.studio_harness import Hands
 
 
 def test_twenty_folders_and_two_hundred_prompts_dropped_at_once(make_studio):
@@ -157,6 +158,52 @@ def test_what_waits_for_a_folder_counts_as_one_of_the_crowd(studio):
     studio.run_once()
     assert studio.made() == (1, 0)
     assert set(studio.states().values()) == {"ready", "held"}
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["new files", "files older than the run"])
+def test_a_crowd_stays_one_however_long_its_tune_takes(make_studio, fresh):
+    """An hour of training does not let go what would have been held at once; approved meanwhile, it goes when the tune is there."""
+    studio = make_studio(train_seconds=3600.0)
+    studio.clock = Hands()
+    studio.tables["limits"]["hold_above"] = 3
+
+    def drop():
+        studio.folder("jane", toml='model_type = "lora"\nname = "woman"\nbase_tune = "flux"\n')
+        for n in range(5):
+            studio.prompt(f"jane/p{n}.prompt", f"words {n}")
+
+    if not fresh:
+        drop()
+    with studio.daemon() as daemon:
+        daemon.until(lambda: daemon.engine.ctx.walked)
+        if fresh:
+            drop()
+            daemon.look()
+        daemon.until(lambda: daemon.journal.tunes("state = 'training'"))
+        daemon.until(lambda: len(daemon.journal.prompts("state = 'waiting'")) == 5)
+    studio.clock.slept += 7200
+    studio.sim.advance(7200)
+    if fresh:
+        assert studio.command("approve", studio.inbox / "jane/p0.prompt")["count"] == 1
+    studio.run_once()
+    assert studio.made() == (1, int(fresh))
+    states = [studio.only(f"jane/p{n}.prompt").state for n in range(5)]
+    assert states == (["done"] if fresh else ["held"]) + ["held"] * 4
+
+
+def test_a_crowd_that_is_mended_is_a_crowd(studio):
+    """A picture that many prompts take along comes an hour later: they are held as if it had been there."""
+    studio.clock = Hands()
+    studio.tables["limits"]["hold_above"] = 3
+    for n in range(5):
+        studio.prompt(f"p{n}.prompt", f"words {n}", "input_image: pose.jpg")
+    studio.run_once()
+    assert {row.state for row in studio.prompts()} == {"failed"}
+    studio.clock.slept += 7200
+    studio.picture("pose.jpg")
+    studio.run_once()
+    assert studio.made() == (0, 0)
+    assert {row.state for row in studio.prompts()} == {"held"}
 
 
 def test_a_folder_that_grows_while_it_settles_is_sent_once_and_whole(studio):

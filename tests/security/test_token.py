@@ -314,6 +314,7 @@ def test_the_log_masks_what_it_is_given(capsys, form):
         logs.set_up(verbose=True)
         error = ValueError(f"with {form}")
         logging.getLogger("astria_sync").warning("it says %s", form, exc_info=error)
+        logs.flush()
         told = capsys.readouterr().err
     finally:
         logging.getLogger().handlers[:] = handlers

@@ -48,7 +48,7 @@ class PlayedJournal(Journal):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        outermost = not self._in_transaction()
+        outermost = not self._conn.in_transaction
         with super().transaction():
             yield
             if outermost:

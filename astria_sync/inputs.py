@@ -1,0 +1,72 @@
+"""Pictures that the prompts beside them take along: of those alone a folder is no image folder, since a pose is no subject."""
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from astria_sync import promptfile
+from astria_sync.core.model import Look
+from astria_sync.errors import FileProblem
+from astria_sync.scan import stamp_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """What the prompts of a folder say of the pictures beside them."""
+
+    only: bool = False  # every picture is an input
+    doubt: str = ""  # why nobody can tell: a prompt that names the others cannot be understood
+    prompts: Mapping[str, str]  # each prompt's stamp, as it was read
+
+
+def look(folder: Path, pictures: Collection[str], prompts: Sequence[str]) -> Inputs:
+    """Read the prompts of a folder for the pictures that they use."""
+    used: set[str] = set()
+    faulty: dict[str, bytes | None] = {}
+    read_at: dict[str, str] = {}
+    for name in prompts if pictures else ():
+        try:
+            read_at[name] = stamp_of([(name, os.stat(folder / name))])
+            with open(folder / name, "rb") as file:
+                read = file.read(promptfile.MAX_BYTES + 1)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            faulty[name] = None
+            continue
+        try:
+            used |= _used(promptfile.parse(read, name=name))
+        except FileProblem:
+            faulty[name] = read
+    others = set(pictures) - used
+    return Inputs(only=bool(pictures) and not others, doubt=_doubt(others, faulty), prompts=read_at)
+
+
+def _used(parsed: promptfile.PromptFile) -> set[str]:
+    written = [part for one in parsed.requests for parts in one.files.values() for part in parts]
+    return {os.path.normpath(part) for part in written}
+
+
+def _doubt(pictures: Collection[str], faulty: Mapping[str, bytes | None]) -> str:
+    """A sentence if all of these pictures may be inputs of prompts that are wrong: a tune of them may be one that nobody wants."""
+    named: dict[str, str] = {}
+    for picture in sorted(pictures):
+        for prompt, data in faulty.items():
+            if data is None or os.fsencode(picture) in data:
+                named[picture] = prompt
+    if not pictures or len(named) < len(pictures):
+        return ""
+    picture, prompt = next(iter(named.items()))
+    return (
+        f"{picture} may be an input of {prompt}, which is wrong: until that is mended nobody can tell whether a tune is to be made of "
+        f"this folder, and none is; mend {prompt}, or move the pictures of the tune into a folder of their own."
+    )
+
+
+def stamps(look: Look, path: str) -> dict[str, str] | None:
+    """The same of the prompts that a look shows in that folder; None if it did not look there."""
+    for folder in look.folders:
+        if folder.path == path:
+            return {one.path.rpartition("/")[2]: one.stamp for one in folder.prompts}
+    return None
