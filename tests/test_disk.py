@@ -24,7 +24,7 @@ def test_a_new_folder_is_durable_with_those_above_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "refused", [0, errno.EPERM, errno.ENOSYS, errno.EIO], ids=["links", "FAT", "s3fs", "rclone"]
+    "refused", [0, errno.EPERM, errno.ENOTSUP, errno.EIO], ids=["links", "FAT", "s3fs", "rclone"]
 )
 def test_a_name_that_is_taken_is_not_given_again(tmp_path, monkeypatch, refused):
     """Publishing never replaces a file, whether the file system has hard links or not, and however it says so."""
