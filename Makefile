@@ -10,7 +10,7 @@ WORKERS ?= 4
 N ?= 10000
 SEED ?= 1000
 
-.PHONY: demo test crashes lint check format wheel clean print-python diagrams reference pictures soak rivals bench bench-smoke
+.PHONY: demo test crashes prove-service lint check format wheel clean print-python diagrams reference pictures soak rivals bench bench-smoke
 
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
@@ -23,6 +23,11 @@ test: $(VENV)/.test
 crashes: $(VENV)/.test
 	$(BIN)/python -m tests.crashes all --workers $(WORKERS) --seed $(SEED) \
 		$(if $(PART),$(foreach part,$(PART),--part $(part)),--figures docs/figures.json)
+
+# The service on a real systemd: a Debian is booted in a container (as root; some minutes the first time), and a person installs it
+# there, uses it and breaks it. Where that cannot be it says why. ARGS=--write has docs/service.md tell what the probes found.
+prove-service: $(VENV)/.test
+	$(BIN)/python -m tests.container $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -38,12 +38,14 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 class _Trace:
     """What becomes of a request (httpcore's trace): was its first byte handed to the socket, and how long may the answer take?"""
 
-    def __init__(self, reads: Reads, patience: float) -> None:
+    def __init__(self, reads: Reads, patience: float, alive: Callable[[], None]) -> None:
         self.sent = False
         self._reads = reads
         self._patience = patience
+        self._alive = alive
 
     def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        self._alive()
         self._reads.on_trace(event, info)
         if event.endswith(".send_request_headers.started"):
             self.sent = True
@@ -91,6 +93,9 @@ class Api:
         self._token = token()
         self._patience = _PATIENCE * timeout
         self._waits = Reads(time.monotonic)
+        self.alive: Callable[[], None] = lambda: (
+            None
+        )  # hears of each step that a request makes, in its thread
         common: dict[str, Any] = {
             "timeout": timeout,
             "follow_redirects": False,
@@ -175,7 +180,7 @@ class Api:
             return Answer(status=401, body=None, text="There is no token.")
         masks: answers.Masks = token or secrets
         headers = {"X-Workspace-Id": workspace} if workspace else {}
-        trace = _Trace(self._waits, self._patience)
+        trace = _Trace(self._waits, self._patience, self.alive)
         try:
             request = client.build_request(
                 method, self._base + path, headers=headers, extensions={"trace": trace}, **how

@@ -10,6 +10,8 @@ from astria_sync.journal import Journal
 from astria_sync.stale import FAILED_PROMPTS
 from astria_sync.wording import things
 
+_FILES: Final = "source_id = ?"
+_FOLDERS: Final = "(source_id = ? OR subject_id = ?)"
 _PAST_LIMIT: Final = {"needs_mc": None, "past_limit": True}
 
 
@@ -17,14 +19,14 @@ def let_go(journal: Journal, sources: Iterable[Source], wall: float) -> dict[str
     """Let go what is held back of these sources; the answer of a command."""
     count = {"tune": 0, "pack": 0, "prompt": 0}
     for source in sources:
-        for prompt in journal.prompts("source_id = ? AND state = 'held'", [source.id]):
+        # Of a folder also what local packs ask for: those prompts are there as if they lay in it.
+        mine, of_it = (_FOLDERS, [source.id] * 2) if source.kind == "folder" else (_FILES, [source.id])
+        for prompt in journal.prompts(f"{mine} AND state = 'held'", of_it):
             past = {} if prompt.needs_mc is None else _PAST_LIMIT
             journal.move_prompt(prompt, Event.APPROVED, wall, reason="approved", approved=True, **past)
             count["prompt"] += 1
         # Those of a crowd that still wait for something else are not to be held when that is there.
-        crowd = journal.prompts(
-            "source_id = ? AND crowd = 1 AND approved = 0 AND armed_at IS NULL", [source.id]
-        )
+        crowd = journal.prompts(f"{mine} AND crowd = 1 AND approved = 0 AND armed_at IS NULL", of_it)
         for prompt in crowd:
             journal.change("prompts", prompt.id, approved=True)
             journal.record(wall, "prompt", prompt.id, source.id, "approved")

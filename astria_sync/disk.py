@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from astria_sync import kernel
 from astria_sync.core.naming import temporary_name
 
 # EIO: so says rclone's mount. A disk that fails says it again when the file is to be renamed instead.
@@ -55,10 +56,7 @@ class Disk:
 
     def mount(self, path: Path) -> str:
         """Where the disk is mounted on which a path lies, or would lie."""
-        place = os.path.realpath(path)
-        while not os.path.ismount(place):
-            place = os.path.dirname(place)
-        return place
+        return kernel.disk_of(os.path.realpath(path))
 
     def mounted(self, mount: str) -> bool:
         """Whether a disk is mounted there; true if nothing is known ("")."""
@@ -66,7 +64,7 @@ class Disk:
             return True
         with suppress(OSError):
             os.stat(os.path.join(mount, "."))  # to look into it wakes an automounter
-        return os.path.ismount(mount)
+        return mount == "/" or kernel.is_disk(mount)
 
     def stamp(self, folder: Path) -> list[int]:
         """Changes when something is put into a folder, or it is made anew; empty if there is none."""

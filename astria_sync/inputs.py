@@ -36,16 +36,17 @@ def look(folder: Path, pictures: Collection[str], prompts: Sequence[str]) -> Inp
             faulty[name] = None
             continue
         try:
-            used |= _used(promptfile.parse(read, name=name))
+            used |= _used(promptfile.parse(read, name=name), folder)
         except FileProblem:
             faulty[name] = read
     others = set(pictures) - used
     return Inputs(only=bool(pictures) and not others, doubt=_doubt(others, faulty), prompts=read_at)
 
 
-def _used(parsed: promptfile.PromptFile) -> set[str]:
+def _used(parsed: promptfile.PromptFile, folder: Path) -> set[str]:
+    """Files of this folder, however their way is written: `../looks/pose.jpg` may be the one beside it."""
     written = [part for one in parsed.requests for parts in one.files.values() for part in parts]
-    return {os.path.normpath(part) for part in written}
+    return {os.path.relpath(folder / part, folder) for part in written}
 
 
 def _doubt(pictures: Collection[str], faulty: Mapping[str, bytes | None]) -> str:

@@ -82,6 +82,11 @@ class Judge:
             needs = tuple(Path(source.root, folder).name for folder in above(lies))
             return Blocked(needs=needs, reason=f"waits until this is mended: {error.problems[0]}")
         subject = self.subjects.at(source.root, lies)
+        fixed = prompt.armed_at is not None  # it goes out as it was, or not at all
+        if not fixed and subject is None and (doubt := self.subjects.doubt(source.root, lies)):
+            return Blocked(
+                needs=(Path(source.root, lies).name,), reason=f"waits until this is mended: {doubt}"
+            )
         target = self._target(prompt, request, settings, subject)
         if isinstance(target, Blocked):
             return target
@@ -91,10 +96,11 @@ class Judge:
             return Blocked(problem=resolution.problems[0])
         asked = parameters.overlay(settings.prompt, {**request.params, **request.files})
         text = _text_to_check(request.text, resolution.text, subject)
-        fixed = prompt.armed_at is not None  # it goes out as it was, or not at all
         known = () if fixed or target_id is None else self.ctx.models.catalog.resolutions.get(target_id, ())
         if problems := parameters.limits(asked, text, model_name=model, resolutions=known):
             return Blocked(problem=problems[0])
+        if not fixed and (nobody := self._nobody(request, target_id, subject, Path(source.root, lies).name)):
+            return nobody
         plain, media = parameters.split_files(asked)
         files = self._files(source, media)
         if isinstance(files, Blocked):
@@ -152,6 +158,25 @@ class Judge:
                 f"mention it in the text as <{wanted}> and name a model, or none."
             )
         return found[0].tune_id, "", (found[0],)
+
+    def _nobody(
+        self, request: PromptRequest, target: int | None, subject: Subject | None, folder: str
+    ) -> Blocked | None:
+        """`<1>` would reach one of Astria's own models as it is, which has no subject: nobody wants to pay for that."""
+        if target is None or (subject is not None and subject.is_reference):
+            return None
+        if not self.ctx.models.is_base(target) or not parameters.SUBJECT.search(request.text):
+            return None
+        name = self.ctx.models.name_of(target)
+        if subject is not None:
+            return Blocked(
+                problem=f"<1> means nothing to {name}, and the tune of {subject.name} is a checkpoint; leave out `model`."
+            )
+        return Blocked(
+            needs=(folder,),
+            reason=f"<1>: {folder} has no tune, since there are no pictures in it, or all of them are inputs of prompts; "
+            "add pictures, or mention another folder by its name",
+        )
 
     def _unknown_model(self, wanted: str) -> str:
         meant = self.ctx.models.meant(wanted, *(one.name for one in self.subjects.all()))

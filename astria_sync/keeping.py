@@ -77,14 +77,21 @@ class Keeper:
 
 
 @contextmanager
-def sole_owner(state: Path, clock: Clock, command: str, *, patient: bool = False) -> Iterator[Keeper]:
+def sole_owner(
+    state: Path,
+    clock: Clock,
+    command: str,
+    *,
+    patient: bool = False,
+    waiting: Callable[[str], None] = lambda _: None,
+) -> Iterator[Keeper]:
     """The state, opened for writing; raises StateLocked if another process has it.
 
-    `patient`: what may pass (a full disk, another program's lock) is said, and waited for.
+    `patient`: what may pass (a full disk, another program's lock) is said, and waited for; `waiting` hears of each attempt.
     """
     with ExitStack() as stack:
         lock = StateLock(state, command=command)
-        journal = _opened(state, lock, clock, patient=patient)
+        journal = _opened(state, lock, clock, patient=patient, waiting=waiting)
         stack.callback(lock.release)
         keeper = Keeper(state, lock, journal)
         stack.callback(journal.close)
@@ -92,7 +99,9 @@ def sole_owner(state: Path, clock: Clock, command: str, *, patient: bool = False
         yield keeper
 
 
-def _opened(state: Path, lock: StateLock, clock: Clock, *, patient: bool) -> Journal:
+def _opened(
+    state: Path, lock: StateLock, clock: Clock, *, patient: bool, waiting: Callable[[str], None]
+) -> Journal:
     told = ""
     while True:
         try:
@@ -103,6 +112,7 @@ def _opened(state: Path, lock: StateLock, clock: Clock, *, patient: bool) -> Jou
             if str(error) != told:
                 log.error("%s It is tried again until it can.", error)  # noqa: TRY400 - for a person, who has no use for a traceback
                 told = str(error)
+        waiting(told)
         time.sleep(_PAUSE)
 
 

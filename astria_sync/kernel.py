@@ -3,13 +3,14 @@
 import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _PROC: Final = Path("/proc")
+_known: dict[Path, dict[str, str]] = {}  # by where it was read
 _WATCHES: Final = ("fs.inotify.max_user_watches", "user.max_inotify_watches")
 _INSTANCES: Final = ("fs.inotify.max_user_instances", "user.max_inotify_instances")
 _NAMESPACES: Final = {  # setting → the value that forbids them
@@ -57,8 +58,94 @@ def is_local(kind: str) -> bool:
 
 
 def mounts_below(path: str) -> Iterator[str]:
-    """Mount points at or below a path without links, each as often as something is mounted there."""
-    return (point for point, _ in _mounts() if f"{point}/".startswith(f"{path.rstrip('/')}/"))
+    """Mount points of disks at or below a path without links, each as often as something is mounted there."""
+    top, shown = f"{path.rstrip('/')}/", windows()
+    return (point for point, _ in _mounts() if f"{point}/".startswith(top) and point not in shown)
+
+
+def is_disk(path: str) -> bool:
+    """Whether a disk is mounted at a path without links."""
+    return os.path.ismount(path) and path not in windows()
+
+
+def disk_of(path: str) -> str:
+    """Where the disk is mounted on which a path without links lies, or would lie."""
+    place, shown = path, windows()
+    while not os.path.ismount(place):
+        place = os.path.dirname(place)
+    while place in shown:
+        place = shown[place]
+    return place
+
+
+def windows() -> Mapping[str, str]:
+    """Mount points that show what would lie there anyway, those of a sandbox (systemd's ReadWritePaths=, BindPaths=), and where
+    the disk is mounted of which that is so.
+
+    Whoever took them for disks would miss them wherever there is no sandbox, or another. What was one stays one, although its
+    folder is moved or removed outside.
+    """
+    known = _known.setdefault(_PROC, {})
+    known.update(_windows())
+    return known
+
+
+def astray() -> set[str]:
+    """Those that show something else by now than what lies there outside of the sandbox."""
+    return {*windows()} - {*_windows()}
+
+
+def _windows() -> Mapping[str, str]:
+    try:
+        return _seen_through((_PROC / "self/mountinfo").read_bytes())
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=2)
+def _seen_through(told: bytes) -> Mapping[str, str]:
+    places: dict[str, list[_Point]] = {}
+    for one in _mount_points(told):
+        places.setdefault(one.device, []).append(one)
+    found: dict[str, str] = {}
+    disks: set[str] = set()
+    for mounts in places.values():
+        for one in mounts:
+            whole = [other for other in mounts if _shows(other, one)]
+            if whole:
+                found[one.point] = max(whole, key=lambda other: len(other.folder)).point
+            else:
+                disks.add(one.point)
+    return {point: disk for point, disk in found.items() if point not in disks}
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A line of /proc/self/mountinfo: which folder of which device lies where."""
+
+    device: str
+    folder: str
+    point: str
+
+
+def _shows(other: _Point, one: _Point) -> bool:
+    """Whether a mount has nothing that another does not show at the same place already."""
+    folder = other.folder.rstrip("/")
+    if one.folder in {other.folder, folder} or not one.folder.startswith(f"{folder}/"):
+        return False
+    return one.point == other.point.rstrip("/") + one.folder[len(folder) :]
+
+
+def _mount_points(told: bytes) -> Iterator[_Point]:
+    for line in told.splitlines():
+        fields = line.split(b" ")
+        if len(fields) > 4:
+            yield _Point(fields[2].decode(), _plain(fields[3]), _plain(fields[4]))
+
+
+def _plain(field: bytes) -> str:
+    """Blanks, tabs, line ends and backslashes are written as octal numbers (getmntent(3))."""
+    return os.fsdecode(field.decode("unicode_escape").encode("latin-1"))
 
 
 def _mounts() -> tuple[tuple[str, str], ...]:
@@ -72,12 +159,7 @@ def _mounts() -> tuple[tuple[str, str], ...]:
 def _mounted(told: bytes) -> tuple[tuple[str, str], ...]:
     """Mount points and kinds of file systems, in the order of mounting (getmntent(3))."""
     lines = (line.split(b" ") for line in told.splitlines())
-    # Blanks, tabs, line ends and backslashes are written as octal numbers.
-    return tuple(
-        (os.fsdecode(fields[1].decode("unicode_escape").encode("latin-1")), os.fsdecode(fields[2]))
-        for fields in lines
-        if len(fields) > 2
-    )
+    return tuple((_plain(fields[1]), os.fsdecode(fields[2])) for fields in lines if len(fields) > 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,16 +1,17 @@
 """The loop that turns the engine: how long to wait, what to take in at one go, and when to end."""
 
 import logging
+import math
 import queue
 import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from astria_sync.core import gates
-from astria_sync.core.lifecycle import FINAL_PROMPTS, FINAL_TUNES
-from astria_sync.core.model import Hint, Stop, Tick
+from astria_sync.core.model import Hint, Reload, Stop, Tick
+from astria_sync.core.work import Lane
 from astria_sync.engine import Engine
 from astria_sync.errors import StateDamaged, StateUnusable
+from astria_sync.idle import idle, looked_everywhere
 from astria_sync.trouble import StateGoneError, damaged, explained, is_damage
 
 log = logging.getLogger("astria_sync")
@@ -18,18 +19,11 @@ log = logging.getLogger("astria_sync")
 _LONGEST_WAIT: Final = 60.0  # seconds; something always wakes the loop within it
 _SHORTEST_WAIT: Final = 1.0  # ... but need not more often than this only to look at the clock
 _SOON: Final = 0.002
+_AWAITED: Final = 0.1
 _DRAIN: Final = (
     8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
 )
 _AT_ONCE: Final = 64  # messages in a step
-_PACKS_BESIDE: Final = {
-    # A tune that waits for its pack goes with it; a pack that nobody wants any more is not sent, nor one whose tune has failed.
-    "tunes": " AND NOT (state = 'queued' AND EXISTS (SELECT 1 FROM packs k WHERE k.source_id = tunes.source_id "
-    "AND k.current = 1 AND k.state IN ('settling', 'waiting', 'held', 'queued')))",
-    "packs": " AND (state NOT IN ('settling', 'queued') OR (current = 1 AND source_id IN "
-    "(SELECT s.id FROM sources s JOIN tunes t ON t.source_id = s.id AND t.current = 1 "
-    "WHERE s.missing_since IS NULL AND t.state IN ('settling', 'queued', 'ready'))))",
-}
 _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
 
 
@@ -55,11 +49,19 @@ class Loop:
         *,
         mend: Callable[[], str] | None = None,
         announce: Callable[[str], None] = lambda _: None,
+        reload: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`mend` puts back a state that was taken away and tells of it; `announce` takes what cannot be written into the state."""
+        """`mend` puts back a state that was taken away and tells of it; `announce` takes what cannot be written into the state;
+        `reload` reads the configuration again, and says whether the loop is to end so that all begins anew with it.
+        """
         self._engine = engine
         self._mend = mend or (lambda: f"The state was put back ({engine.ctx.journal.put_back()}).")
         self.announce = announce
+        self._reload = reload
+        self.ends_to_reload = False
+        self.beat: Callable[[], float] = lambda: (
+            math.inf
+        )  # called on each turn; wants to be again so soon (heartbeat.py)
         self._deadline: float | None = None
         self._told = ""  # what is wrong with the state
         self._behind = False  # a step was rolled back: memory is ahead of the state
@@ -81,25 +83,45 @@ class Loop:
         """Let messages through until Stop has come and work under way has ended; or, `until_idle`, until nothing is left."""
         self._deadline = deadline
         while not (self._engine.ctx.stopping and not self._engine.ctx.under_way):
+            again = self.beat()
             try:
-                if self._over or (until_idle and self.idle):
+                if (self._over and not self._paid_for) or (until_idle and self.idle):
                     return
-                patience = self.patience(self._deadline)
+                # Nothing that falls due is begun any more by a loop that waits for requests before a reload.
+                patience = (
+                    max(_AWAITED, self.patience(None)) if self._paid_for else self.patience(self._deadline)
+                )
             except sqlite3.Error as error:
                 self._tell(error)
                 patience = _STATE_TROUBLE
-            messages = self._messages(patience)
+            messages = self._messages(min(patience, again))
             self._note_stop(messages)
+            self._note_reload(messages)
             self._step_until_written(messages)
 
     @property
     def _over(self) -> bool:
         return self._deadline is not None and self._engine.ctx.now >= self._deadline
 
+    @property
+    def _paid_for(self) -> bool:
+        """Whether a reload still waits for requests: these are not cut short, nor is a long upload; pictures can be gone on with."""
+        busy = self._engine.ctx.busy
+        return self.ends_to_reload and bool(busy[Lane.UPLOADS] or busy[Lane.REQUESTS])
+
+    def _note_reload(self, messages: list[Any]) -> None:
+        """Only the last of several counts, and none once the end has come."""
+        if self._engine.ctx.stopping or not any(isinstance(message, Reload) for message in messages):
+            return
+        if self._reload():
+            self.ends_to_reload = self._engine.ctx.stopping = True
+            self._deadline = self._engine.ctx.now + _DRAIN
+
     def _note_stop(self, messages: list[Any]) -> None:
         """From a Stop on, work under way is waited for, for a while; from a second one on, or if it says so, nothing is."""
         for stop in (message for message in messages if isinstance(message, Stop)):
-            at_once = stop.now or self._engine.ctx.stopping
+            at_once = stop.now or (self._engine.ctx.stopping and not self.ends_to_reload)
+            self.ends_to_reload = False
             self._engine.ctx.stopping = True
             self._deadline = self._engine.ctx.now + (0.0 if at_once else _DRAIN)
 
@@ -124,6 +146,7 @@ class Loop:
     def _until_written(self, step: Callable[[list[Any]], None], messages: list[Any]) -> None:
         """A state that cannot be written (a full disk) stops everything but loses nothing: the step is done again."""
         while True:
+            self.beat()
             try:
                 if self._behind:
                     self._engine.recover()
@@ -137,6 +160,7 @@ class Loop:
                     continue
                 came = self._pause()
                 self._note_stop(came)
+                self._note_reload(came)
                 if self._over:
                     return
                 # To look everywhere is to be done anyway.
@@ -219,53 +243,8 @@ class Loop:
     @property
     def idle(self) -> bool:
         """Whether nothing is left that could move by itself (`run --once`)."""
-        if (
-            self._engine.ctx.under_way
-            or not self._engine.intake.idle
-            or not self._engine.inbox.empty()
-            or self._engine.prompting.restless
-            or self._engine.adopting.restless
-        ):
-            return False
-        if not self._looked_everywhere():
-            return False
-        closed = self._engine.ctx.gates.closed
-        rest = {*FINAL_TUNES, *FINAL_PROMPTS, "waiting", "held"}
-        if self._engine.sending.paused or closed.keys() & {gates.AUTH, gates.BALANCE}:
-            rest |= {"queued"}
-        if gates.AUTH in closed:
-            rest |= {"generating", "training", "unsure"}
-        untold = "current = 1 AND patch != '{}' AND state IN ('training', 'ready')"
-        if gates.AUTH not in closed and self._engine.ctx.journal.tunes(untold):
-            return False
-        if gates.AUTH not in closed and (self._engine.auditing.urgent or self._engine.pulling.restless):
-            return False
-        # Of a root that is not there nothing is sent, nor of one with an output that cannot be read.
-        sending = self._engine.ctx.walked - self._engine.adopting.resting()
-        return not (
-            self._moves("tunes", rest, sending)
-            or self._moves("prompts", rest, sending - self._full())
-            or self._moves("packs", rest, sending - self._full())
-        )
+        return idle(self._engine)
 
-    def _moves(self, table: str, rest: set[str], sending: set[str]) -> bool:
-        """Whether a row is in none of the states `rest`; queued ones count only in roots of which something is sent, and not if
-        the day's limit holds them back.
-        """
-        here = f"SELECT id FROM sources WHERE root IN ({','.join('?' * len(sending))})"
-        also = _PACKS_BESIDE.get(table, "")
-        also += " AND pulled = 0" if table == "prompts" else ""  # what was pulled: pulling.py
-        sql = (
-            f"SELECT 1 FROM {table} WHERE state NOT IN ({','.join('?' * len(rest))}) "
-            f"AND (state != 'queued' OR (needs_mc IS NULL AND source_id IN ({here}))){also} LIMIT 1"
-        )
-        return self._engine.ctx.journal.value(sql, [*rest, *sending]) is not None
-
-    def _full(self) -> set[str]:
-        """Roots whose output takes no pictures at present (room.py)."""
-        ctx = self._engine.ctx
-        return {root for root, watch in ctx.watches.items() if ctx.journal.get(f"output:{watch.output}")}
-
-    def _looked_everywhere(self) -> bool:
-        broken = {root for root in self._engine.ctx.watches if self._engine.ctx.journal.get(f"root:{root}")}
-        return self._engine.ctx.walked | broken >= set(self._engine.ctx.watches)
+    def looked_everywhere(self) -> bool:
+        """Whether each root was seen, or could not be."""
+        return looked_everywhere(self._engine)

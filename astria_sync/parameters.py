@@ -119,7 +119,7 @@ TYPES: Mapping[str, Any] = {name: one.type for name, one in PARAMETERS.items()} 
 
 # A generation that starts from one of these may do without text.
 _STARTS = ("video_first_frame", "video_first_frame_url", "source_image_url")
-_SUBJECT = re.compile(r"(?<!\\)<1>")
+SUBJECT = re.compile(r"(?<!\\)<1>")
 
 
 def is_text(name: str) -> bool:
@@ -223,6 +223,6 @@ def _seedream(params: Mapping[str, Any], text: str) -> list[str]:
     number = params.get("num_images", 1)
     if isinstance(number, int) and 4 < number <= 8:
         problems.append(f"Seedream makes 1 to 4 images at a time, not {number}; lower num_images.")
-    if _SUBJECT.search(text):
+    if SUBJECT.search(text):
         problems.append("Seedream does not know <1>; mention the subject by the name of its folder.")
     return problems

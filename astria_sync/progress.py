@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,11 @@ class Progress:
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sent: dict[str, list[int]] = field(default_factory=dict)  # → sent, in all
+    heard: float = 0.0  # when a request last gave a sign of life, on the monotonic clock
+
+    def sign(self) -> None:
+        """Something was heard of a request: it connects, sends, is answered, or has ended."""
+        self.heard = time.monotonic()
 
     @contextmanager
     def of(self, key: str, uploads: Sequence[work.Upload]) -> Iterator[Callable[[int], None]]:
@@ -32,6 +38,7 @@ class Progress:
 
         def count(sent: int) -> None:
             counts[0] += sent
+            self.sign()
 
         try:
             yield count

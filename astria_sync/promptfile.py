@@ -26,6 +26,8 @@ MAX_REQUESTS = 10_000
 MAX_BYTES = 1 << 20
 MAX_CHARACTERS = 50_000_000  # of all the requests of a file together: a long text times a large matrix
 
+# What is counted on here: how a request is recognised, and what it costs.
+_NEVER_EXTRA = frozenset({"text", "seed", "num_images"})
 _OWN_KEYS: Mapping[str, Any] = {
     "model": Annotated[Line, Meta(description="a model's name, a tune id or the name of an image folder")],
     "extra": dict[str, Any],
@@ -160,7 +162,7 @@ def _contradictions(
     if body.strip() and ("text" in table or ("text" in axes and not _is_used("text", body))):
         yield f"{where}: there is a text below the block and one in it; keep one of them."
     for key in extra:
-        if key in names or key in {"text", "seed"}:
+        if key in names or key in _NEVER_EXTRA:
             yield f"{where}: {key} under extra is a parameter of its own; write it once, outside of extra."
 
 

@@ -5,9 +5,10 @@ anew here, and everything is looked at.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from astria_sync import kernel
 from astria_sync.clock import Clock, jumped
 from astria_sync.core.happening import Happening
 from astria_sync.core.model import Hint, Tick
@@ -17,6 +18,10 @@ from astria_sync.watch import Watcher
 
 log = logging.getLogger("astria_sync")
 
+_ELSEWHERE: Final = (
+    "the folder was removed, or moved elsewhere, while the service ran; to reach what is there now, restart the service "
+    "(systemctl --user restart astria-sync)"
+)
 _LATE: Final = 5.0  # seconds beyond two intervals: then ticks do not only come late
 
 
@@ -31,8 +36,10 @@ class Pulse:
         clock: Clock,
         journal: Journal,
         post: Callable[[Hint | Tick], None],
+        folders: Iterable[str] = (),
     ) -> None:
-        """Both are started by whoever built them."""
+        """Both are started by whoever built them. `folders`: those that a sandbox may have been let into."""
+        self._let_in = kernel.windows().keys() & set(folders)
         self._watcher, self._schedule, self._clock, self._journal, self._post = (
             watcher,
             schedule,
@@ -75,6 +82,8 @@ class Pulse:
     def _tell(self) -> None:
         """Where `status` finds it."""
         problems = dict(self._watcher.problems())
+        if self._let_in:
+            problems |= dict.fromkeys(kernel.astray() & self._let_in, _ELSEWHERE)
         if self._journal.get("watch_problems", {}) != problems:
             self._journal.put("watch_problems", problems or None)
             for root, problem in problems.items():

@@ -110,6 +110,8 @@ class Room:
                 return (
                     f"{output} lies on a disk that is read-only; prompts for it rest until it can be written."
                 )
+            if place.stat().st_nlink == 0:  # in a sandbox it is still to be seen
+                return f"{place} was removed while the service had it; make it again and restart the service; prompts for it rest."
             if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
                 return f"{place} cannot be written; prompts for {output} rest until it can."
         except OSError as error:

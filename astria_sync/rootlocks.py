@@ -41,8 +41,10 @@ class RootLocks:
         home: Path,
         command: str = "",
         wall: Callable[[], float] = time.time,
+        ours: int | None = None,
     ) -> None:
-        """`environ` and `home` say where this user's daemons meet."""
+        """`environ` and `home` say where this user's daemons meet; what process `ours` watches may overlap."""
+        self._ours = ours
         self._roots = [os.path.realpath(root) for root in roots]
         self._folders = meeting_places(environ, home)
         self._record = Holder(
@@ -95,6 +97,8 @@ class RootLocks:
         for record in sorted({record for folder in self._folders for record in folder.glob("*.pid")} - ours):
             other = held_by(record.with_suffix(".lock"), record)
             if other is None or not other.root or other.machine != self._record.machine:
+                continue
+            if other.pid is not None and other.pid == self._ours:
                 continue
             for root in self._roots:
                 if _overlap(root, other.root):

@@ -6,7 +6,7 @@ import queue
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from astria_sync import config, hook
 from astria_sync.api import Api
@@ -20,23 +20,29 @@ from astria_sync.disk import Disk
 from astria_sync.download import Downloader
 from astria_sync.engine import Engine
 from astria_sync.errors import AstriaSyncError, ConfigError, NotAuthorised, StateDamaged
+from astria_sync.heartbeat import Heartbeat
 from astria_sync.keeping import Keeper, sole_owner
 from astria_sync.logbook import Logbook
 from astria_sync.loop import Loop
 from astria_sync.messenger import Messenger
 from astria_sync.picturehosts import is_this_machine
 from astria_sync.pulse import Pulse
+from astria_sync.reloading import Reloading
 from astria_sync.rootlocks import RootLocks
 from astria_sync.schedule import Schedule
 from astria_sync.secrets import find_token
 from astria_sync.settings import Settings
 from astria_sync.signals import handled
 from astria_sync.stale import FAILED_PACKS, FAILED_PROMPTS, FAILED_TUNES
+from astria_sync.systemd import Notifier
 from astria_sync.tasks import Tasks
 from astria_sync.watch import Watched, Watcher
 from astria_sync.workers import Pools
 
 log = logging.getLogger("astria_sync")
+
+_OPENING: Final = 600.0  # seconds that a large state may take to be checked and brought up to date
+_WAITING: Final = 60.0  # ... and between two attempts to open one that cannot be used
 
 
 def command_without_daemon(settings: Settings, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,9 +58,20 @@ class Service:
 
     command = "run"  # what holds the lock, for whoever meets it
 
-    def __init__(self, settings: Settings, *, environ: Mapping[str, str], home: Path) -> None:
-        """Nothing is started yet."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str],
+        home: Path,
+        reread: Callable[[], Settings] | None = None,
+    ) -> None:
+        """Nothing is started yet. `reread` reads the configuration again; without it, SIGHUP ends as the other signals do."""
         self.settings = settings
+        self.again = False  # after `run`: all is to begin anew, with the configuration as it is now
+        self._reread = reread
+        self._notifier = Notifier(environ)
+        self._beat: Heartbeat | None = None
         self._environ = environ
         self._home = home
         self._clock = SystemClock()
@@ -73,7 +90,13 @@ class Service:
         """Run until a signal comes, or with `once` until nothing is left to do; the exit code of §6."""
         self._check()
         with ExitStack() as stack:
-            stack.enter_context(handled(self._inbox.put, heard=lambda: self._engine is not None))
+            stack.enter_context(
+                handled(
+                    self._inbox.put,
+                    heard=lambda: self._engine is not None,
+                    reloads=self._reread is not None,
+                )
+            )
             # Before the locks: a command may take its time when all else is over, and nobody waits for it.
             messenger = Messenger(lambda: self.settings, environ=self._environ, home=self._home)
             stack.callback(messenger.close)
@@ -88,6 +111,7 @@ class Service:
                 loop.start(deadline=deadline)
                 on_ready(engine)
                 loop.run(until_idle=once, deadline=deadline)
+                self.again = loop.ends_to_reload
                 if once and not engine.ctx.stopping:
                     engine.news.finish()
                     messenger.patience = hook.PATIENCE
@@ -96,13 +120,40 @@ class Service:
                 raise
             finally:
                 self._stop(engine)
-            return self._exit_code(engine, once=once)
+            return 0 if self.again else self._exit_code(engine, once=once)
 
     def _loop(self, stack: ExitStack, engine: Engine) -> Loop:
         note = Bulletin(self.settings.state, self._environ, self._home)
         note.open()
         stack.callback(note.close)
-        return Loop(engine, mend=self._keeper.mend if self._keeper else None, announce=note.say)
+        reload = Reloading(
+            self._reread,
+            ctx=engine.ctx,
+            notifier=self._notifier,
+            environ=self._environ,
+            home=self._home,
+            agreed=self._begins_anew,
+        )
+        loop = Loop(
+            engine,
+            mend=self._keeper.mend if self._keeper else None,
+            announce=lambda text: self._announce(note, text),
+            reload=reload,
+        )
+        self._beat = loop.beat = Heartbeat(
+            self._notifier, ctx=engine.ctx, progress=engine.telling.progress, looked=loop.looked_everywhere
+        )
+        reload.note("")
+        return loop
+
+    def _begins_anew(self) -> None:
+        if self._beat:
+            self._beat.reloads = True
+
+    def _announce(self, note: Bulletin, text: str) -> None:
+        note.say(text)
+        if self._beat:
+            self._beat.trouble = text
 
     def _check(self) -> None:
         config.require_watches(self.settings)
@@ -111,7 +162,10 @@ class Service:
 
     def _build(self, stack: ExitStack, *, patient: bool) -> Engine:
         settings, clock = self.settings, self._clock
-        keeper = stack.enter_context(sole_owner(settings.state, clock, self.command, patient=patient))
+        self._notifier.patience(_OPENING)
+        keeper = stack.enter_context(
+            sole_owner(settings.state, clock, self.command, patient=patient, waiting=self._waits)
+        )
         root_locks = RootLocks(
             [watch.path for watch in settings.watch],
             state=settings.state,
@@ -138,6 +192,7 @@ class Service:
         disk = Disk()
         tasks = Tasks(api=api, downloader=downloader, roots=roots_of(settings), clock=clock, disk=disk)
         threads = limits.uploads + limits.requests + limits.downloads
+        api.alive = tasks.progress.sign
         pool = Pools(tasks, lambda outcome: engine.inbox.put(outcome), threads=threads)
         stack.callback(pool.close, wait=False)
         ctx = Context(
@@ -180,6 +235,7 @@ class Service:
             clock=self._clock,
             journal=engine.ctx.journal,
             post=engine.inbox.put,
+            folders=[folder for one in watched for folder in (one.path, one.output)],
         )
         if self._keeper:
             self._keeper.listen(engine.inbox.put)
@@ -200,8 +256,16 @@ class Service:
         if self._pulse:
             self._pulse(tick)
 
+    def _waits(self, why: str) -> None:
+        """It cannot start yet, and that is no reason to end it."""
+        self._notifier.patience(_WAITING)
+        self._notifier.alive()
+        self._notifier.status(why)
+
     def _stop(self, engine: Engine) -> None:
         self._engine = None
+        if self._beat and not self.again:
+            self._beat.end()
         if engine.ctx.under_way:
             log.info(
                 "Stopping; %d pieces of work are under way and are taken up at the next start.",

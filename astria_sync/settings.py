@@ -62,6 +62,11 @@ class Models:
     def name_of(self, tune_id: int) -> str | None:
         return next((name for name, one in self.ids.items() if one == tune_id), None)
 
+    def is_base(self, tune_id: int) -> bool:
+        """Whether it is one of Astria's own models: those have no subject, so that `<1>` means nothing there."""
+        theirs = BUILTIN_MODELS.keys() | self.catalog.ids.keys()
+        return any(one == tune_id and name in theirs for name, one in self.ids.items())
+
     def only_astrias(self, name: str) -> bool:
         """Whether nobody here has given it a meaning: Astria may come up with any name at any time."""
         return name in self.catalog.ids and name not in self.own and name not in BUILTIN_MODELS

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
-from astria_sync.core.model import Stop
+from astria_sync.core.model import Reload, Stop
 
 log = logging.getLogger("astria_sync")
 
@@ -27,11 +27,17 @@ _NUMBERS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
-def handled(post: Callable[[Stop], None], *, heard: Callable[[], bool] = lambda: True) -> Iterator[None]:
+def handled(
+    post: Callable[[Stop | Reload], None],
+    *,
+    heard: Callable[[], bool] = lambda: True,
+    reloads: bool = False,
+) -> Iterator[None]:
     """While in this block, signals post a Stop, and end the process if it has not ended in time. Main thread only.
 
-    SIGHUP, which a terminal sends when it is closed, ends as the others do; after `nohup` it is ignored. While nobody has
-    `heard` of Stops yet, or any more, what the main thread is at is left at once.
+    SIGHUP, which a terminal sends when it is closed, ends as the others do; after `nohup` it is ignored. `reloads`: there is no
+    terminal, so that whoever sends it wants the configuration to be read again. While nobody has `heard` of Stops yet, or any
+    more, what the main thread is at is left at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -39,15 +45,19 @@ def handled(post: Callable[[Stop], None], *, heard: Callable[[], bool] = lambda:
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         end.setblocking(False)
-    guard = threading.Thread(target=_guard, args=(ours, post), name="signals", daemon=True)
+    guard = threading.Thread(target=_guard, args=(ours, post, reloads), name="signals", daemon=True)
     guard.start()
     wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    def met(number: int, _: object) -> None:
+        if not (heard() or (reloads and number == signal.SIGHUP)):
+            _leave(number)
+
     before = {
-        number: signal.signal(number, lambda got, _: None if heard() else _leave(got))
-        for number in _NUMBERS
-        if not (number is signal.SIGHUP and ignored)
+        number: signal.signal(number, met) for number in _NUMBERS if not (number is signal.SIGHUP and ignored)
     }
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # see `hold_back`
     try:
         yield
     finally:
@@ -59,11 +69,25 @@ def handled(post: Callable[[Stop], None], *, heard: Callable[[], bool] = lambda:
         ours.close()
 
 
+def terminal() -> bool:
+    """Whether this process belongs to a terminal, which may be closed: only then does a SIGHUP come from that."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def hold_back() -> None:
+    """Keep the next SIGHUP until somebody minds it again: between two programs in one process it would end that."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
 def _leave(number: int) -> NoReturn:
     raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
-def _guard(ours: socket.socket, post: Callable[[Stop], None]) -> None:
+def _guard(ours: socket.socket, post: Callable[[Stop | Reload], None], reloads: bool) -> None:
     """Asks for the end, and ends a process that does not come to it; ends itself when the other end is closed."""
     deadline, last = math.inf, 0
     with selectors.DefaultSelector() as selector:
@@ -76,6 +100,9 @@ def _guard(ours: socket.socket, post: Callable[[Stop], None]) -> None:
             if not received:
                 return
             for number in filter(_NUMBERS.__contains__, received):
+                if reloads and number == signal.SIGHUP:
+                    post(Reload())
+                    continue
                 deadline = min(deadline, time.monotonic() + (AT_ONCE if last else PATIENCE))
                 last = number
                 post(Stop(signal=number))

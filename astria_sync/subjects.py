@@ -43,6 +43,14 @@ class Subjects:
             return None
         return _as_subject(folder, self.ctx.journal.current_tune(folder.id))
 
+    def doubt(self, root: str, path: str) -> str:
+        """Why nobody can tell whether the folder there is an image folder; prompts in it may be of its tune."""
+        folder = self.ctx.journal.source_at(root, path, "folder")
+        doubtful = (
+            folder is not None and folder.missing_since is None and folder.settings.get("doubt") is not None
+        )
+        return folder.problem if folder is not None and doubtful else ""
+
     def base_of(self, subject: Subject) -> int | str:
         """Where prompts of a reference folder go: the tune id or name of the model that it was made for."""
         tune = self.ctx.journal.current_tune(subject.key)

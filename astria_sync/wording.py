@@ -236,7 +236,7 @@ def problems(meta: Mapping[str, Any], around: Circumstances) -> list[dict[str, s
     found = [{"kind": name, "text": text} for name, text in around.gates.items()]
     for key, value in sorted(meta.items()):
         what, _, where = key.partition(":")
-        if what in {"root", "output", "records", "backup", "deleting"}:
+        if what in {"root", "output", "records", "backup", "deleting", "reload"}:
             found.append({"kind": "output" if what == "records" else what, "text": str(value)})
         elif what == "unreadable":
             found += [

@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "PATH": "where other programs are found",
     "JOURNAL_STREAM": "set by systemd: whether stderr goes to its journal, and the log is written for that",
     "NOTIFY_SOCKET": "set by systemd: where it is told that the daemon is ready, and what it does",
+    "WATCHDOG_PID": "set by systemd: which process that is asked of",
     "WATCHDOG_USEC": "set by systemd: how often it wants to hear that the daemon lives",
     "DBUS_SESSION_BUS_ADDRESS": "whether there is a desktop for notifications; else a bus in `XDG_RUNTIME_DIR`",
     "DISPLAY": "whether somebody sits before a screen; `init` asks for notifications then",

@@ -55,6 +55,17 @@ def test_it_is_asked_for_soon_after_a_top_up(purse):
     assert len(purse.ctx.outbox) == 2
 
 
+def test_it_is_asked_for_soon_when_more_was_paid_than_there_was(purse):
+    """Topped up while a little was left: the warning must not outlive it for an hour."""
+    purse.journal.put("balance_mc", 8_000)
+    purse.journal.put("balance_at", NOON)
+    purse.clock.time += 60
+    purse.row("prompts", "done", bound_at=NOON + 1, cost_mc=5_000)
+    assert not asked(purse)
+    purse.row("tunes", "ready", bound_at=NOON + 2, cost_mc=3_000)
+    assert asked(purse)
+
+
 @pytest.mark.parametrize(
     ("paid", "left", "low"),
     [(0, 0.0, False), (3, 2.5, True), (3, 3.5, False), (0.1, 0.4, True), (0.1, 0.6, False)],

@@ -106,3 +106,58 @@ def test_our_own_watches_are_counted(tmp_path: Path) -> None:
         assert without[1] <= watches - 2
     finally:
         watcher.stop()
+
+
+MOUNTINFO = """\
+65 44 254:0 / / ro,nosuid shared:1 - ext4 /dev/vda rw
+70 65 8:1 /@home /home rw shared:2 - btrfs /dev/sda1 rw
+97 65 0:41 / /home ro,nosuid shared:47 - tmpfs tmpfs rw
+98 97 8:1 /@home/jane/Astria/my\\040inbox /home/jane/Astria/my\\040inbox rw - btrfs /dev/sda1 rw
+99 65 254:0 /srv/out /srv/out rw - ext4 /dev/vda rw
+100 65 8:17 / /mnt/photos rw - ext4 /dev/sdb1 rw
+101 100 8:17 / /mnt/photos rw - ext4 /dev/sdb1 rw
+102 100 8:17 /2026 /mnt/photos/2026 rw - ext4 /dev/sdb1 rw
+103 65 254:0 /data/pictures /srv/pictures rw - ext4 /dev/vda rw
+104 65 8:33 / /srv/disk rw - ext4 /dev/sdc1 rw
+105 65 254:0 /srv/disk /srv/disk rw - ext4 /dev/vda rw
+"""
+
+
+def test_what_a_sandbox_binds_onto_itself_is_no_disk(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders that a service is let into are mounts there; outside of it nobody must miss them. Disks stay disks."""
+    (proc / "self/mountinfo").write_text(MOUNTINFO)
+    points = [line.split()[4].replace("\\040", " ") for line in MOUNTINFO.splitlines()]
+    (proc / "self/mounts").write_text(
+        "".join(f"x {line.split()[4]} ext4 rw 0 0\n" for line in MOUNTINFO.splitlines())
+    )
+    monkeypatch.setattr(os.path, "ismount", lambda path: path in points)
+    windows = {"/home/jane/Astria/my inbox", "/srv/out", "/mnt/photos/2026"}
+    assert {point for point in points if not kernel.is_disk(point)} == windows
+    assert set(points) - set(kernel.mounts_below("/")) == windows
+    assert kernel.is_disk("/mnt/photos")
+    on = {
+        "/home/jane/Astria/my inbox/x": "/home",
+        "/srv/out": "/",
+        "/mnt/photos/2026/a": "/mnt/photos",
+        "/srv/disk/x": "/srv/disk",
+    }
+    assert {path: kernel.disk_of(path) for path in on} == on
+    assert not kernel.is_disk("/mnt/nothing")
+
+
+def test_without_mountinfo_each_mount_is_a_disk(proc: Path) -> None:
+    """Where the kernel does not tell more, nothing is left out."""
+    assert "/media/stick" in kernel.mounts_below("/")
+
+
+def test_a_window_stays_one(proc: Path) -> None:
+    """Its folder was moved outside of the sandbox, or removed: it is no disk for that, and known to be astray."""
+    (proc / "self/mountinfo").write_text(MOUNTINFO)
+    windows = dict(kernel.windows())
+    assert not kernel.astray()
+    moved = MOUNTINFO.replace("/@home/jane/Astria/my", "/@home/jane/elsewhere/my").replace(
+        "8:17 /2026 ", "8:17 /2026//deleted "
+    )
+    (proc / "self/mountinfo").write_text(moved)
+    assert kernel.windows() == windows
+    assert kernel.astray() == {"/home/jane/Astria/my inbox", "/mnt/photos/2026"}

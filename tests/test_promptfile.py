@@ -131,6 +131,7 @@ def test_words_are_no_values_of_another_type(value):
         ("input_image: a\ninput_image_url: https://x/y", "are both given"),
         ("text: y", "there is a text below the block and one in it"),
         ("extra: {seed: 4}", "seed under extra"),
+        ("extra: {num_images: 8}", "num_images under extra"),
         ("w: 8\nextra: {w: 16}", "w under extra"),
         ("matrix: [1]", "matrix must be a table"),
         ("matrix: {seed: []}", "seed must be a list with at least one value"),

@@ -209,3 +209,26 @@ def test_the_schedule_itself_can_die(caplog: pytest.LogCaptureFixture) -> None:
     schedule.restart()
     assert arrived.wait(5)
     schedule.stop()
+
+
+def test_a_folder_that_went_from_under_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a service was let into is another folder once it is moved or made again: that is told, until a restart."""
+    let_in = {"/home/jane/inbox": "/home", "/home/jane/out": "/home"}
+    astray: set[str] = set()
+    monkeypatch.setattr("astria_sync.kernel.windows", lambda: let_in)
+    monkeypatch.setattr("astria_sync.kernel.astray", lambda: astray)
+    bench = Bench()
+    parts: dict[str, Any] = {
+        "watcher": bench.watcher,
+        "schedule": bench.schedule,
+        "post": bench.posted.append,
+    }
+    folders = ["/home/jane/inbox", "/home/jane/out", "/mnt/photos"]
+    pulse = Pulse(**parts, clock=bench.clock, journal=bench.journal, folders=folders)
+    pulse(Tick(what="check"))
+    assert bench.journal.get("watch_problems") is None
+    astray.add("/home/jane/inbox")
+    pulse(Tick(what="check"))
+    told = bench.journal.get("watch_problems")
+    assert list(told) == ["/home/jane/inbox"]
+    assert "systemctl --user restart astria-sync" in told["/home/jane/inbox"]

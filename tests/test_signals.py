@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from astria_sync import loop, signals
-from astria_sync.core.model import Stop
+from astria_sync.core.model import Reload, Stop
 from astria_sync.simulator import Fault
 from tests.studio_harness import Studio
 
@@ -54,6 +54,36 @@ def test_after_nohup_a_closed_terminal_is_nothing(stops: "queue.SimpleQueue[Stop
             assert stops.empty()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_where_no_terminal_can_be_closed_sighup_is_a_wish(
+    stops: "queue.SimpleQueue[Stop | Reload]",
+    ended: "queue.SimpleQueue[int]",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It asks for the configuration to be read again, also before anybody hears of it, and never for an end."""
+    monkeypatch.setattr(signals, "PATIENCE", 0.01)
+    with signals.handled(stops.put, heard=lambda: False, reloads=True):
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stops.get(timeout=5) == Reload()
+    assert ended.empty()
+
+
+HELD_BACK = """
+import os, queue, signal
+from astria_sync import signals
+signals.hold_back()
+os.kill(os.getpid(), signal.SIGHUP)
+came = queue.SimpleQueue()
+with signals.handled(came.put, reloads=True):
+    print(type(came.get(timeout=5)).__name__)
+"""
+
+
+def test_a_held_back_sighup_comes_later() -> None:
+    """One that comes between two programs of one process ends neither: the second one hears of it."""
+    told = subprocess.run([sys.executable, "-c", HELD_BACK], capture_output=True, text=True, check=True)
+    assert told.stdout == "Reload\n"
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -167,7 +197,7 @@ def test_a_second_signal_does_not_wait(studio: Studio, start: Start) -> None:
     studio.sim.faults.add(Fault(kind="hang", method="POST", when="after", times=None))
     daemon = start("from astria_sync import loop, signals\nloop._DRAIN, signals.AT_ONCE = 3600, 60")
     wait_for(studio, lambda: len(studio.posts()) == 1)
-    for number in (signal.SIGHUP, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT):
         daemon.send_signal(number)
     _, said = daemon.communicate(timeout=20)
     assert daemon.returncode == 0, said

@@ -71,9 +71,10 @@ def test_a_reader_that_does_not_read_stops_nothing(log, monkeypatch):
     os.close(there)
     lines = read.decode().splitlines()
     written = [line for line in lines if line.endswith("x")]
-    (notice,) = [line for line in lines if "dropped" in line]
-    assert notice.startswith(f"{200 - len(written)} lines")
-    assert [int(line.split()[0]) for line in written] == list(range(len(written)))
+    notices = [line for line in lines if "dropped" in line]  # one, or more if there was room in between
+    assert sum(int(notice.split()[0]) for notice in notices) == 200 - len(written) > 0
+    numbers = [int(line.split()[0]) for line in written]
+    assert numbers == sorted(set(numbers))
     assert lines[-1] == "the last"
 
 

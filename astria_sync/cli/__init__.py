@@ -44,14 +44,12 @@ COMMANDS: Final = {
     },
     "Setting up": {
         "init": ("init", "Make a configuration and the folders."),
+        "service": ("service", "Have systemd keep it running: install, uninstall, status."),
         "doctor": ("doctor", "Check token, network, folders, limits, disk and clock."),
         "demo": ("demo", "The whole job against a built-in stand-in for Astria; costs nothing."),
         "simulator": ("simulator", "That stand-in alone, to play with."),
         "completion": ("completion", "The script by which bash, zsh or fish completes all this."),
     },
-}
-LATER: Final = {
-    "service": "the systemd user service",
 }
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 _PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
@@ -61,12 +59,12 @@ class Commands(Group):
     """A group whose commands are imported when they are called, and whose failures are sentences."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command there is or will be, in the order of `--help`."""
+        """Every command, in the order of `--help`."""
         del ctx
-        return [*(name for group in COMMANDS.values() for name in group), *LATER]
+        return [name for group in COMMANDS.values() for name in group]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command's module; a later version's command is one that refuses."""
+        """Import the command's module."""
         del ctx
         for group in COMMANDS.values():
             if cmd_name in group:
@@ -74,7 +72,7 @@ class Commands(Group):
                 command = getattr(module, cmd_name)
                 assert isinstance(command, click.Command)
                 return command
-        return _refused(cmd_name) if cmd_name in LATER else None
+        return None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """Every command with its text, and options; no module is imported for it."""
@@ -90,8 +88,6 @@ class Commands(Group):
         for title, group in COMMANDS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, text) for name, (_, text) in group.items()])
-        with formatter.section("Not available in this version yet"):
-            formatter.write_text(", ".join(LATER))
 
     def main(  # type: ignore[override] # it never returns
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -149,14 +145,6 @@ def _drop_unwritten() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end of the process
 
 
-def _refused(name: str) -> click.Command:
-    def refuse() -> NoReturn:
-        raise click.UsageError(f"`{name}` ({LATER[name]}) is not available in this version yet.")
-
-    anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-    return click.Command(name, callback=refuse, context_settings=anything, short_help=LATER[name])
-
-
 def _wrong_usage(error: click.ClickException) -> str:
     """One sentence, and where to read more."""
     text = error.format_message().replace("\n", " ").strip()
@@ -164,7 +152,7 @@ def _wrong_usage(error: click.ClickException) -> str:
         return (
             f"{error.option_name} stands before the command: astria-sync {error.option_name} … {_name(error)}"
         )
-    if isinstance(error, click.UsageError) and error.ctx is not None and "not available in" not in text:
+    if isinstance(error, click.UsageError) and error.ctx is not None:
         text = f"{text} See" if text.endswith("?") else f"{text.removesuffix('.')}; see"
         return f"{text}: {error.ctx.command_path} --help"
     return text

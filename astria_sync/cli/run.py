@@ -1,17 +1,18 @@
 """`run`: the daemon in the foreground."""
 
+import faulthandler
 import logging
 import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from astria_sync import report
+from astria_sync import report, signals
 from astria_sync.cli.common import (
     Invocation,
     command,
@@ -44,7 +45,8 @@ _FAILED = {"failed", "expired", "deleted"}
 def run(invocation: Invocation, *, once: bool, timeout: float | None, log_format: str | None) -> int:
     """Watch the folders, order what is new, fetch the pictures; until stopped.
 
-    Ends on Ctrl-C or SIGTERM once requests under way are answered; a second Ctrl-C does not wait. With --once it ends with 1
+    Ends on Ctrl-C or SIGTERM once requests under way are answered; a second Ctrl-C does not wait. Where there is no terminal,
+    SIGHUP has the configuration read again; what is wrong with it is told, and the old one goes on. With --once it ends with 1
     if something is failed, or unfinished after --timeout; what waits for `approve` or for the next day's money is neither.
     """
     from astria_sync.cli import logs
@@ -52,6 +54,8 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None, log_format
 
     settings = invocation.settings()
     click.get_current_context().with_resource(_progress(settings.state))
+    if "NOTIFY_SOCKET" in invocation.environ:
+        faulthandler.enable()  # what its watchdog ends says in the log where it stood
     wanted = log_format or invocation.log_format
     logs.set_up(verbose=invocation.verbose, wanted=wanted, environ=invocation.environ)
     started = time.time()
@@ -62,7 +66,13 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None, log_format
         for watch in settings.watch:
             log.info("Watching %s; pictures go to %s", watch.path, watch.output)
 
-    service = Service(settings, environ=invocation.environ, home=invocation.home)
+    lasting = not once and timeout is None
+    service = Service(
+        settings,
+        environ=invocation.environ,
+        home=invocation.home,
+        reread=invocation.settings if lasting and not signals.terminal() else None,
+    )
     code = 1
     try:
         code = service.run(once=once, timeout=timeout, on_ready=on_ready)
@@ -71,6 +81,8 @@ def run(invocation: Invocation, *, once: bool, timeout: float | None, log_format
         if once and ready:
             for line in summary(settings.state, since=started, over=not code):
                 tell(line)
+    if service.again:
+        _begin_anew()
     return code
 
 
@@ -81,6 +93,15 @@ def _progress(state: Path) -> AbstractContextManager[None]:
     from astria_sync.cli.lastline import below_the_log  # with the widths of letters, which no service needs
 
     return below_the_log(state)
+
+
+def _begin_anew() -> None:
+    """The same process with everything made anew, as after an end and a start: nothing is left over of what it was before."""
+    signals.hold_back()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - what is already running
 
 
 def summary(state: Path, *, since: float, over: bool = True) -> Iterator[str]:
@@ -125,8 +146,14 @@ def _left(title: str, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if items:
         yield title
     for item in items[:_SHOWN]:
-        yield f"  {visible(item['path'])}: {visible(item['why'])}"
+        yield f"  {visible(item['path'] + _variant(item))}: {visible(item['why'])}"
     if len(items) > _SHOWN:
         yield f"  … and {len(items) - _SHOWN:,} more; see: astria-sync status"
     for then in sorted({item["then"] for item in items if item["state"] in {*_FAILED, "held"}} - {""}):
         yield f"  → {visible(then)}"
+
+
+def _variant(item: Mapping[str, Any]) -> str:
+    """Which of the requests of one file it is."""
+    told = ", ".join(f"{name}: {value}" for name, value in item.get("variant", {}).items())
+    return f" [{told}]" if told else ""

@@ -256,6 +256,11 @@ class Stop:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reload:
+    """A wish that the configuration be read again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
     """A person's wish that came over the control socket; `reply` gets one answer."""
 
@@ -274,7 +279,6 @@ class Outcome:
 
 
 def described(message: Any) -> str:
-    """A message in a few words, for whoever reads of a defect."""
     """What a message is, for a sentence about it."""
     if isinstance(message, Outcome):
         return f"What came of {type(message.work).__name__}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import astria_sync
-from astria_sync.cli import COMMANDS, LATER, cli, main
+from astria_sync.cli import COMMANDS, cli, main
 
 NOW = [name for group in COMMANDS.values() for name in group]
 
@@ -39,23 +39,12 @@ def test_an_unknown_option_is_one_sentence(desk, name):
     assert f"astria-sync {name} --help" in only_sentence(desk(name, "--nonsense", config=False))
 
 
-@pytest.mark.parametrize("name", [*LATER])
-@pytest.mark.parametrize("more", [(), ("list", "--all"), ("--help",)])
-def test_commands_to_come_are_refused(desk, name, more):
-    """What the contract has for later is refused with a sentence, whatever follows it."""
-    sentence = only_sentence(desk(name, *more, config=False))
-    assert "not available in this version yet" in sentence
-    assert f"`{name}`" in sentence
-
-
-def test_help_lists_what_is_to_come_apart():
-    """The help names every command, and those to come as such."""
+def test_help_lists_every_command():
+    """Each with a line, in the group that it is of."""
     run = subprocess.run(
         [sys.executable, "-m", "astria_sync", "--help"], capture_output=True, text=True, check=True
     )
-    now, _, later = run.stdout.partition("Not available in this version yet")
-    assert all(f"  {name} " in now for name in NOW)
-    assert all(name in " ".join(later.split()) for name in LATER)
+    assert all(f"  {name} " in run.stdout for name in NOW)
 
 
 @pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "docs/guide.md"])

@@ -32,6 +32,15 @@ def test_a_picture_used_only_as_input_makes_no_tune(studio):
     assert studio.created().facts["text"] == "words"
 
 
+@pytest.mark.parametrize("way", ["pose.jpg", "./pose.jpg", "../looks/pose.jpg"])
+def test_an_input_beside_the_prompt_is_one_however_it_is_written(studio, way):
+    """No tune is paid for a picture because the way to it leads around."""
+    studio.picture("looks/pose.jpg")
+    studio.prompt("looks/a.prompt", "words", f"input_image: {way}")
+    studio.run_once()
+    assert studio.made() == (0, 1)
+
+
 WRONG = "---\naspekt_ratio: 1:1\ninput_image: pose.jpg\n---\nwords"
 
 
@@ -92,6 +101,46 @@ def test_plan_tells_of_the_doubt(studio):
     found = {one.kind: one for one in rehearse(studio.settings(), wall=1.7e9)}
     assert {kind: one.state for kind, one in found.items()} == {"tune": "failed", "prompt": "failed"}
     assert "pose.jpg may be an input" in found["tune"].reason
+
+
+def test_prompts_wait_until_the_doubt_is_over(studio):
+    """Whether the folder has a tune decides what a prompt beside the faulty one asks for: it waits, and says for what."""
+    studio.picture("looks/pose.jpg")
+    studio.write("looks/a.prompt", WRONG)
+    studio.prompt("looks/fine.prompt", "hiking")
+    studio.run_once()
+    assert studio.made() == (0, 0)
+    assert studio.states()["looks/fine.prompt"] == "waiting"
+    studio.prompt("looks/a.prompt", "words")
+    studio.run_once()
+    assert studio.made() == (1, 2)
+    token = f"<faceid:{studio.tune('looks').remote_id}:1>"
+    assert {post.field("prompt[text]") for post in studio.posts("/prompts$")} == {
+        f"{token} words",
+        f"{token} hiking",
+    }
+
+
+@pytest.mark.parametrize("front", ["", "model: flux", "model: 3618064"])
+def test_own_subject_waits_for_pictures(studio, front):
+    """A prompt that was there before its pictures: `<1>` as it is would be paid for and show nobody."""
+    studio.prompt("jane/p.prompt", "<1> hiking", front)
+    studio.run_once()
+    assert studio.made() == (0, 0)
+    assert studio.states()["jane/p.prompt"] == "waiting"
+    with studio.journal() as journal:
+        assert "add pictures" in journal.value("SELECT reason FROM prompts")
+    studio.folder("jane")
+    studio.run_once()
+    assert studio.made() == (1, 1)
+    assert studio.created().facts["text"] == f"<faceid:{studio.tune('jane').remote_id}:1> hiking"
+
+
+def test_own_subject_of_a_tune_that_is_named(studio):
+    """Somebody's own checkpoint by its id: `<1>` is Astria's to read."""
+    studio.prompt("p.prompt", "<1> hiking", "model: 1234567")
+    studio.run_once()
+    assert [post.path for post in studio.posts("/prompts$")] == ["/tunes/1234567/prompts"]
 
 
 def test_several_files_keep_their_order(studio):

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from astria_sync.cli.run import summary
 from astria_sync.core import work
 from astria_sync.simulator import Fault
 
@@ -252,3 +253,29 @@ def test_what_one_folder_cannot_have_is_told_with_its_name(studio):
     said = path.with_name("shot.prompt.error.txt").read_text()
     assert "[_each: blue]" in said
     assert "red" not in said
+
+
+def test_approve_of_a_folder_lets_go_what_local_packs_ask_for_it(studio):
+    """Those prompts are there as if they lay in the folder; the other folders' stay held."""
+    studio.tables["limits"]["hold_above"] = 1
+    for name in ("red", "blue"):
+        studio.folder(name)
+    each(studio, "_each/shot.prompt")
+    studio.run_once()
+    assert studio.made() == (2, 0)
+    assert studio.command("approve", studio.inbox / "red")["count"] == 1
+    studio.run_once()
+    assert ordered(studio) == ["red/shot"]
+    assert studio.command("approve")["count"] == 1
+
+
+def test_the_summary_of_a_run_tells_folders_apart(studio):
+    """One file, two requests: which of them is left is said."""
+    studio.tables["limits"]["hold_above"] = 1
+    for name in ("red", "blue"):
+        studio.folder(name)
+    each(studio, "_each/shot.prompt")
+    studio.run_once()
+    told = "\n".join(summary(studio.state, since=0.0))
+    assert "_each/shot.prompt [_each: red]: " in told
+    assert "_each/shot.prompt [_each: blue]: " in told

@@ -203,3 +203,12 @@ def test_pictures_changed_back_are_not_changed(studio):
     tune = studio.tune("jane")
     assert (tune.changed, tune.reason) == (False, "")
     assert studio.made() == (1, 0)
+
+
+def test_own_subject_of_a_checkpoint_means_nothing_elsewhere(studio):
+    """`<1>` in a checkpoint's folder, sent to one of Astria's own models: told, and not paid for."""
+    studio.folder("jane", pictures=4, toml='model_type = ""\nbase_tune = "flux"\n')
+    studio.prompt("jane/p.prompt", "<1> runs", "model: gemini")
+    studio.run_once()
+    assert "<1> means nothing to gemini" in studio.error("jane/p.prompt")
+    assert studio.posts("/prompts$") == []

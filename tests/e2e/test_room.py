@@ -3,6 +3,7 @@
 import os
 import shutil
 import types
+from pathlib import Path
 
 import pytest
 
@@ -197,3 +198,20 @@ def test_what_is_under_way_is_not_counted_for_each_request(studio, monkeypatch):
     studio.run_once()
     assert studio.made() == (0, 12)
     assert 1 <= len(counted) <= 6
+
+
+def test_an_output_that_is_gone_but_still_seen(studio, monkeypatch):
+    """A service goes on seeing a folder that was removed outside of its sandbox; nothing is bought for it."""
+    studio.output.mkdir()
+    real = Path.stat
+
+    def stat(path, **how):
+        info = real(path, **how)
+        return os.stat_result((*info[:3], 0, *info[4:10])) if path == studio.output else info
+
+    monkeypatch.setattr(Path, "stat", stat)
+    studio.prompt("p.prompt", "words")
+    with studio.daemon() as daemon:
+        daemon.until(lambda: studio.value(f"output:{studio.output}"))
+    assert "was removed while the service had it" in studio.value(f"output:{studio.output}")
+    assert not studio.posts()
