@@ -77,7 +77,7 @@ def page() -> str:
         "The words of `status`; which may follow which is drawn in [design.md](design.md#states).",
         *_states(),
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
 def _commands() -> Iterator[str]:
