@@ -10,7 +10,7 @@ WORKERS ?= 4
 N ?= 10000
 SEED ?= 1000
 
-.PHONY: demo test crashes prove-service lint check format wheel clean print-python diagrams pictures soak rivals bench bench-smoke
+.PHONY: demo test crashes prove-service lint check format wheel clean print-python diagrams reference pictures soak rivals bench bench-smoke
 
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
@@ -70,6 +70,10 @@ rivals: $(VENV)/.test  # how CLIENT stands trouble ("python3 path/to/astria", or
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+reference: $(VENV)/.installed  # docs/reference.md and the man page, from the code
+	$(BIN)/python -m tests.reference docs/reference.md
+	$(BIN)/python -m tests.manpage docs/astria-sync.1
 
 diagrams: $(VENV)/.installed
 	$(BIN)/python -m tests.diagrams docs/design.md

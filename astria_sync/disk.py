@@ -13,7 +13,8 @@ from typing import IO
 from astria_sync import kernel
 from astria_sync.core.naming import temporary_name
 
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+# EIO: so says rclone's mount. A disk that fails says it again when the file is to be renamed instead.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EIO}
 
 
 def _there(path: str, flags: int) -> int:

@@ -5,7 +5,7 @@ AstriaSyncError                exit 1   something is failed
 │   └── ConfigError            exit 2   the configuration, or what it names, cannot be used
 ├── FileProblem                exit 1   a .prompt, a tune.toml or a picture cannot be used
 ├── StateError                 exit 2   the state file cannot be used
-│   ├── StateLocked            exit 3   another daemon holds it
+│   ├── StateLocked            exit 3   another daemon holds the state
 │   ├── StateUnusable          exit 2   a full disk, another program's lock: it may pass
 │   ├── StateTooNew            exit 2   a later version of astria-sync wrote it
 │   └── StateDamaged           exit 2   it is no state file, or a broken one

@@ -92,6 +92,7 @@ class Journal:
         database = open_database(place.path)
         self._use(database, Place(place.path, database.conn))
         old.close()
+        place.released()
         return aside
 
     # Reading

@@ -53,59 +53,62 @@ def _file(name: str) -> Parameter:
 
 
 PARAMETERS: Mapping[str, Parameter] = {
-    "text": _text(NonEmpty),
-    "num_images": Parameter(Annotated[int, Meta(ge=1, le=8)]),
+    "text": _text(NonEmpty),  # the words; else what stands below the block
+    "num_images": Parameter(Annotated[int, Meta(ge=1, le=8)]),  # how many pictures; Seedream makes 1 to 4
+    # where chance begins; one is drawn and written down if none is given
     "seed": Parameter(Annotated[int, Meta(ge=0, le=2**32)]),
+    # of the pictures
     "aspect_ratio": _text(
         Annotated[Literal[ASPECT_RATIOS], Meta(description="one of " + ", ".join(ASPECT_RATIOS))]
     ),
-    "resolution": _text(),
-    "negative_prompt": _text(NonEmpty),
-    "super_resolution": Parameter(bool),
-    "inpaint_faces": Parameter(bool),
-    "hires_fix": Parameter(bool),
-    "face_correct": Parameter(bool),
-    "face_swap": Parameter(bool),
-    "cfg_scale": Parameter(Annotated[float, Meta(ge=0, le=15)]),
-    "steps": Parameter(Annotated[int, Meta(ge=0, le=50)]),
-    "use_lpw": Parameter(bool),
-    "w": Parameter(_Eighths),
-    "h": Parameter(_Eighths),
-    "scheduler": _text(),
-    "backend_version": Parameter(_Scalar),
-    "style": _text(),
-    "prompt_expansion": Parameter(_Scalar),
-    "theme": _text(NonEmpty),
-    "color_grading": _text(),
-    "film_grain": Parameter(bool),
-    "community": Parameter(_Scalar),
-    "workspace_id": _text(Id),
-    "ar": _text(),
-    "controlnet": _text(),
-    "denoising_strength": Parameter(_Strength),
-    "controlnet_conditioning_scale": Parameter(_Strength),
-    "controlnet_txt2img": Parameter(bool),
-    "lora_scale": Parameter(_Strength),
-    "input_image": _file("input_image"),
-    "mask_image": _file("mask_image"),
-    "pack_id": _text(Id),
-    "base_pack_id": _text(Id),
-    "video_model": _text(),
-    "video_prompt": _text(NonEmpty),
-    "video_duration": Parameter(_Scalar),
-    "video_audio": Parameter(_Scalar),
-    "video_upscale_model": _text(),
-    "video_upscale_target_resolution": _text(),
-    "video_fps_model": Parameter(_Scalar),
+    "resolution": _text(),  # `1K`, `2K`, `4K`, where the model has it (`astria-sync models`)
+    "negative_prompt": _text(NonEmpty),  # what is not to be seen
+    "super_resolution": Parameter(bool),  # enlarge the picture
+    "inpaint_faces": Parameter(bool),  # paint small faces anew
+    "hires_fix": Parameter(bool),  # more detail in a picture that is enlarged
+    "face_correct": Parameter(bool),  # mend faces
+    "face_swap": Parameter(bool),  # put the subject's face into the picture
+    "cfg_scale": Parameter(Annotated[float, Meta(ge=0, le=15)]),  # how closely the text is followed
+    "steps": Parameter(Annotated[int, Meta(ge=0, le=50)]),  # of the generation
+    "use_lpw": Parameter(bool),  # words may have weights, `(red:1.3)`
+    "w": Parameter(_Eighths),  # width in pixels
+    "h": Parameter(_Eighths),  # height in pixels
+    "scheduler": _text(),  # the sampler
+    "backend_version": Parameter(_Scalar),  # passed on as it is written
+    "style": _text(),  # one of Astria's styles
+    "prompt_expansion": Parameter(_Scalar),  # passed on as it is written
+    "theme": _text(NonEmpty),  # words that Astria writes the text from
+    "color_grading": _text(),  # one of Astria's gradings
+    "film_grain": Parameter(bool),  # add grain
+    "community": Parameter(_Scalar),  # passed on as it is written
+    "workspace_id": _text(Id),  # the workspace it is put into
+    "ar": _text(),  # the old name of `aspect_ratio`
+    "controlnet": _text(),  # what of `input_image` steers the picture: `pose`, `depth`, `canny` …
+    "denoising_strength": Parameter(_Strength),  # how far it may leave `input_image`
+    "controlnet_conditioning_scale": Parameter(_Strength),  # how much `controlnet` counts
+    "controlnet_txt2img": Parameter(bool),  # from text to picture, steered by `controlnet`
+    "lora_scale": Parameter(_Strength),  # how much the LoRAs count
+    "input_image": _file("input_image"),  # the picture to start from
+    "mask_image": _file("mask_image"),  # where `input_image` is to be painted anew
+    "pack_id": _text(Id),  # the pack that it belongs to
+    "base_pack_id": _text(Id),  # the pack that that one was made from
+    "video_model": _text(),  # make a video with this model; it wants a `video_prompt`
+    "video_prompt": _text(NonEmpty),  # what happens in the video
+    "video_duration": Parameter(_Scalar),  # how long it is
+    "video_audio": Parameter(_Scalar),  # whether it has sound
+    "video_upscale_model": _text(),  # enlarge the video with this model
+    "video_upscale_target_resolution": _text(),  # to this size
+    "video_fps_model": Parameter(_Scalar),  # more pictures a second with this model
+    # pictures to go by, in this order; files or URLs, not both
     "image_references": Parameter(
         _one_or_more(_Media, "paths of files or http(s) URLs"), "files", "image_reference_urls"
     ),
-    "video_first_frame": _file("video_first_frame"),
-    "video_last_frame": _file("video_last_frame"),
-    "source_image_url": _text(Url),
-    "input_video": _file("input_video"),
-    "audio_reference": _file("audio_reference"),
-    "callback": _text(Url),
+    "video_first_frame": _file("video_first_frame"),  # the picture that the video starts with
+    "video_last_frame": _file("video_last_frame"),  # the one that it ends with
+    "source_image_url": _text(Url),  # the picture to make a video of
+    "input_video": _file("input_video"),  # the video to start from
+    "audio_reference": _file("audio_reference"),  # a sound to go by
+    "callback": _text(Url),  # an address that Astria calls when it is done; astria-sync needs none
 }
 
 MEDIA: Mapping[str, Parameter] = {name: one for name, one in PARAMETERS.items() if one.url_key}

@@ -21,43 +21,56 @@ def describe(journal: Journal, prompt: Prompt, images: list[Image]) -> dict[str,
     pulled = prompt.pulled
     source = None if pulled else journal.source(prompt.source_id)
     return {
-        "version": 1,
-        "made_by": f"astria-sync {astria_sync.__version__}",
-        "id": prompt.remote_id,
-        "page": prompt.url,
+        "version": 1,  # of this record's form
+        "made_by": f"astria-sync {astria_sync.__version__}",  # the program that wrote it
+        "id": prompt.remote_id,  # Astria's id of the prompt
+        "page": prompt.url,  # where Astria shows it
+        # true if no file of yours asked for it (`pull`); else it is not there
         **({"pulled": True} if pulled else {}),
+        # the id of the prompt that it was made besides, if Astria made one order twice
         "duplicate_of": journal.value("SELECT remote_id FROM prompts WHERE id = ?", [prompt.spare_of]),
-        "rehearsal": MARK in prompt.variant,
+        "rehearsal": MARK in prompt.variant,  # true if it was made on a free mock tune
+        # what asked for it: below; of what was pulled the output and `_account`
         "source": _asked_for(journal, prompt, source) if source else _of_account(prompt),
-        "text": prompt.text,
-        "tune_id": prompt.target,
-        "model": prompt.model or None,
+        "text": prompt.text,  # the words as they were sent, references resolved
+        "tune_id": prompt.target,  # the tune or model that it was sent to
+        "model": prompt.model or None,  # that model's name, if it has one
+        # the workspace it was sent to; null for the personal scope
         "workspace_id": prompt.workspace or None,
-        "seed": prompt.seed,
-        "parameters": {**prompt.params},
+        "seed": prompt.seed,  # with which the same can be made again
+        "parameters": {**prompt.params},  # every other parameter as it was sent
+        # of a pack's prompt: `id`, `slug`, `template` (the id of the pack's own prompt), `order_id`; else null
         **({} if pulled else {"pack": _pack(journal, prompt)}),
+        # files that went along: for which `parameter`, and their `path`
         "files": [{"parameter": name, "path": path} for name, path in prompt.files],
+        # the image folders whose tunes it used: `id`, `folder`, `content` (a hash of the pictures)
         "tunes": _tunes(journal, prompt, source.root) if source else [],
-        "cost_mc": prompt.cost_mc,
-        "cost_usd": prompt.cost_mc / 100_000,
+        "cost_mc": prompt.cost_mc,  # thousandths of a US cent, for all its pictures
+        "cost_usd": prompt.cost_mc / 100_000,  # the same in US dollars
+        # ISO 8601, UTC; null if another program sent it
         "sent_at": None if pulled else _iso(prompt.armed_at),
+        # when Astria answered; of what was pulled, when it was made
         "accepted_at": prompt.answer.get("created_at") if pulled else _iso(prompt.bound_at),
+        # when its pictures were seen; of what was pulled, Astria's own time
         "finished_at": prompt.answer.get("trained_at") if pulled else _iso(prompt.pictured_at),
+        # when the last of its pictures was on disk
         "saved_at": _iso(max((image.saved_at or 0 for image in images), default=None)),
-        "answer": dict(prompt.answer),
+        "answer": dict(prompt.answer),  # what Astria said of it, without the pictures' addresses
+        # of each picture `n`, `file`, `size` in bytes, `sha256`, `url` without its signature
         "images": _images(images),
     }
 
 
 def _asked_for(journal: Journal, prompt: Prompt, source: Source) -> dict[str, Any]:
     return {
-        "root": source.root,
-        "path": source.path,
-        "sha256": prompt.script,
+        "root": source.root,  # the watched folder
+        "path": source.path,  # below it
+        "sha256": prompt.script,  # of the file's bytes
+        # the whole file
         "text": journal.value("SELECT text FROM texts WHERE hash = ?", [prompt.script]) or "",
-        "variant": dict(prompt.variant),
-        "run": prompt.run,
-        "fingerprint": wish_of(prompt),
+        "variant": dict(prompt.variant),  # the values of `matrix` in this request
+        "run": prompt.run,  # 1; `rerun` counts up
+        "fingerprint": wish_of(prompt),  # a hash of what the file asked for, by which it is known again
     }
 
 

@@ -27,6 +27,15 @@ log = logging.getLogger("astria_sync")
 _BUSY: Final = 1.0
 _BESIDE: Final = ("-wal", "-shm")
 _Identity = tuple[int, int]
+# What SQLite notes in its shared memory (sqlite.org/walformat.html): which WAL it is; how much of it was put, or begun to be put,
+# into the file.
+_CHECKPOINTS: Final = (slice(32, 40), slice(96, 100), slice(128, 132))
+_LITESTREAM: Final = "SELECT 1 FROM sqlite_master WHERE name = '_litestream_seq'"
+_MENDED: Final = (
+    3,
+    51,
+    3,
+)  # before it, two that write or checkpoint at once can damage a WAL (sqlite.org/wal.html)
 
 
 def create_private(path: Path) -> None:
@@ -102,12 +111,17 @@ class Place:
     def __init__(self, path: Path, conn: sqlite3.Connection) -> None:
         """`conn` has just opened what lies there."""
         self.path = path
+        self._memory: int | None = None
         self._real = Path(os.path.realpath(path))
         self._own = {name: identity(name) for name in self._names()}
         self._put: _Identity | None = None
         self._stamp: tuple[int, int] | None = None
         self._version = 0
         self._shared = False  # another program has written to it by SQLite's rules
+        # Open for as long as the connection is: to close it would drop this process's locks on that file.
+        with suppress(OSError):
+            self._memory = os.open(f"{self._real}-shm", os.O_RDONLY | os.O_CLOEXEC)
+        self._checkpointed = b""
         self.overwritten = False
         self.written(conn)
 
@@ -131,8 +145,8 @@ class Place:
             self._changed(conn)
 
     def _changed(self, conn: sqlite3.Connection) -> None:
-        """The file was written by somebody else. By SQLite's rules that follows a commit, which our connection hears of."""
-        if _version(conn) == self._version:
+        """The file was written by somebody else. By SQLite's rules that is a checkpoint, of another's commits or of ours."""
+        if _version(conn) == self._version and self._checkpoints() == self._checkpointed:
             self.overwritten = True
             uri = f"{self._real.as_uri()}?mode=ro"
             try:
@@ -147,9 +161,29 @@ class Place:
             )
         if not self._shared:
             self._shared = True
-            log.warning(
-                "Another program writes to the state %s; stop astria-sync before you change it.", self.path
-            )
+            self._tell_who(conn)
+        self.written(conn)
+
+    def _checkpoints(self) -> bytes:
+        """Whatever changes with a checkpoint of anybody's; a file that is written over leaves it as it was."""
+        if self._memory is None:
+            return b""
+        try:
+            head = os.pread(self._memory, 136, 0)
+        except OSError:
+            return self._checkpointed  # nothing can be told: as if there had been none
+        return b"".join(head[part] for part in _CHECKPOINTS)
+
+    def _tell_who(self, conn: sqlite3.Connection) -> None:
+        """Once: a replicator is wanted, and safe with an SQLite that is new enough."""
+        if conn.execute(_LITESTREAM).fetchone() is None:
+            told = "Another program writes to the state %s; stop astria-sync before you change it."
+            log.warning(told, self.path)
+        elif sqlite3.sqlite_version_info < _MENDED:
+            told = "Litestream writes to the state %s, and SQLite %s may damage it when two programs do; see docs/scale.md."
+            log.warning(told, self.path, sqlite3.sqlite_version)
+        else:
+            log.info("Litestream replicates the state %s.", self.path)
 
     def written(self, conn: sqlite3.Connection) -> None:
         """It was written by this process: only SQLite's checkpoints at a commit change the file itself."""
@@ -158,6 +192,7 @@ class Place:
             info = os.stat(self.path)
             self._stamp = (info.st_size, info.st_mtime_ns)
             self._version = _version(conn)
+            self._checkpointed = self._checkpoints()
 
     def put_back(self, conn: sqlite3.Connection) -> Path | None:
         """Write what the open state holds to its place; what lies there now is kept under another name, which is returned.
@@ -203,6 +238,7 @@ class Place:
             with suppress(sqlite3.Error):
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             database.close()
+            self.released()
             return
         away = self._real.with_name(f".{self._real.name}.kept")
         self._real.rename(away)  # SQLite checkpoints no file that has moved
@@ -210,9 +246,16 @@ class Place:
             database.close()
         finally:
             away.rename(self._real)
+            self.released()
         for name in self._names()[1:]:
             if identity(name) == self._own[name] is not None:
                 os.unlink(name)
+
+    def released(self) -> None:
+        """The connection is closed: there are no locks left to be dropped."""
+        if self._memory is not None:
+            os.close(self._memory)
+            self._memory = None
 
 
 def create_folder(folder: Path) -> None:

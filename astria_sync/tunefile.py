@@ -16,24 +16,31 @@ from astria_sync.validate import Either, Line, PositiveInt, Url, check, decode, 
 
 # What inherits: the keys of `[tune]` in the configuration too. The empty model type is a checkpoint.
 INHERITED: Mapping[str, Any] = {
+    # the class noun: woman, dress, shoes …; the word that follows the tune's token in a prompt
     "name": Line,
+    # the empty one is a checkpoint, a model of its own; the others are references
     "model_type": Literal["faceid", "lora", "pti", ""],
+    # the model that it is trained on
     "base_tune": Either((PositiveInt, Line), "a model's name or a tune id"),
+    # a table of what Astria should know of it, sent as JSON; the parents' are added to
     "characteristics": dict[str, Any],
-    "auto_extend": bool,
-    "branch": Literal["flux1", "sd15", "sdxl1", "fast"],
+    "auto_extend": bool,  # true: Astria does not delete the tune after its 30 days
+    "branch": Literal["flux1", "sd15", "sdxl1", "fast"],  # `fast` is Astria's free mock
+    # of the training, for flux1
     "preset": Literal["flux-lora-focus", "flux-lora-portrait", "flux-lora-fast"],
-    "steps": Annotated[int, Meta(ge=1, le=100_000)],
-    "token": Line,
-    "face_crop": bool,
-    "training_face_correct": bool,
+    "steps": Annotated[int, Meta(ge=1, le=100_000)],  # of the training
+    "token": Line,  # the word that stands for the subject in a prompt's text
+    "face_crop": bool,  # crop the pictures to the faces before the training
+    "training_face_correct": bool,  # mend the faces in the pictures before the training
 }
 # What belongs to one folder alone.
 OWN: Mapping[str, Any] = {
-    "title": Line,
+    "title": Line,  # the tune's title at Astria; else the folder's name
+    # pictures that Astria fetches itself, besides those in the folder
     "image_urls": Annotated[tuple[Url, ...], Meta(description="a list of http(s) URLs")],
+    # a pack that is run on these pictures, once
     "pack": Either((Line, PositiveInt), "a pack's slug or id"),
-    "id": PositiveInt,
+    "id": PositiveInt,  # use this tune, which is there; nothing is uploaded
 }
 KEYS: Mapping[str, Any] = {**OWN, **INHERITED, "prompt": dict[str, Any]}
 # What `[prompt]` takes besides Astria's parameters.

@@ -23,11 +23,13 @@ def test_a_new_folder_is_durable_with_those_above_it(tmp_path, monkeypatch):
     assert len(synced) == 2
 
 
-@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
-def test_a_name_that_is_taken_is_not_given_again(tmp_path, monkeypatch, links):
-    """Publishing never replaces a file, whether the file system has hard links or not."""
-    if not links:
-        monkeypatch.setattr(os, "link", _refuses)
+@pytest.mark.parametrize(
+    "refused", [0, errno.EPERM, errno.ENOTSUP, errno.EIO], ids=["links", "FAT", "s3fs", "rclone"]
+)
+def test_a_name_that_is_taken_is_not_given_again(tmp_path, monkeypatch, refused):
+    """Publishing never replaces a file, whether the file system has hard links or not, and however it says so."""
+    if refused:
+        monkeypatch.setattr(os, "link", lambda *_: _refuse(refused))
     part, final = tmp_path / ".part", tmp_path / "final"
     part.write_bytes(b"one")
     assert Disk().publish(part, final)
@@ -36,8 +38,8 @@ def test_a_name_that_is_taken_is_not_given_again(tmp_path, monkeypatch, links):
     assert contents(tmp_path) == {"final": b"one", ".part": b"two"}
 
 
-def _refuses(*_):
-    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+def _refuse(number):
+    raise OSError(number, os.strerror(number))
 
 
 def _fail_fsync(patch):

@@ -73,3 +73,25 @@ def test_astrias_interface_is_covered():
         assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
     told = set(re.findall(r"`([a-z_0-9]+)`", page)) | set(re.findall(r"tune\[(\w+)\]", page))
     assert {*parameters.TYPES, *tunefile.KEYS} <= told
+
+
+def test_every_link_leads_somewhere():
+    """Files that documents name are there, and the headings in them."""
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    headings = {page: _anchors(page.read_text()) for page in documents}
+    broken = []
+    for page in documents:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            name, _, anchor = target.partition("#")
+            place = (page.parent / name).resolve() if name else page
+            if "://" not in target and (
+                not place.exists() or (anchor and anchor not in headings.get(place, {anchor}))
+            ):
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
+
+
+def _anchors(text):
+    """The names that GitHub gives to headings."""
+    lines = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}

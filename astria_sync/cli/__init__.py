@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 import astria_sync
 from astria_sync.cli.common import Group, Invocation, log_format_option, say
@@ -47,6 +48,7 @@ COMMANDS: Final = {
         "doctor": ("doctor", "Check token, network, folders, limits, disk and clock."),
         "demo": ("demo", "The whole job against a built-in stand-in for Astria; costs nothing."),
         "simulator": ("simulator", "That stand-in alone, to play with."),
+        "completion": ("completion", "The script by which bash, zsh or fish completes all this."),
     },
 }
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
@@ -72,6 +74,14 @@ class Commands(Group):
                 return command
         return None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Every command with its text, and options; no module is imported for it."""
+        texts = {name: text for group in COMMANDS.values() for name, (_, text) in group.items()}
+        found = [
+            CompletionItem(name, help=text) for name, text in texts.items() if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Grouped by what one wants to do; the texts are above, so that no module is imported for them."""
         del ctx
@@ -89,6 +99,10 @@ class Commands(Group):
             # A file's name may hold bytes that are no text, and a terminal may not know every letter.
             with suppress(AttributeError, ValueError):
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if asked := os.environ.get("_ASTRIA_SYNC_COMPLETE"):
+            from astria_sync.cli.completion import answer
+
+            sys.exit(answer(self, asked))
         code = self._guarded(args, extra)
         _drop_unwritten()
         sys.exit(code)
@@ -162,6 +176,12 @@ def _os_error(error: OSError) -> str:
     return f"{' → '.join(places) + ': ' if places else ''}{what}{hint}."
 
 
+def _profiles(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    from astria_sync.cli.completion import profiles
+
+    return profiles(ctx, parameter, incomplete)
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -181,6 +201,7 @@ def _os_error(error: OSError) -> str:
 @click.option(
     "--profile",
     metavar="NAME",
+    shell_complete=_profiles,
     help="Use NAME.toml beside the default configuration, with a state of its own.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every step in the log, every field in `plan`.")

@@ -17,6 +17,7 @@ from astria_sync.cli.common import (
     show_json,
     visible,
 )
+from astria_sync.cli.completion import KnownPath
 from astria_sync.core.prices import dollars
 
 _SHADES: Final = {"failed": "red", "deleted": "red", "expired": "yellow", "done": "green", "ready": "green"}
@@ -28,7 +29,7 @@ _SHADES: Final = {"failed": "red", "deleted": "red", "expired": "yellow", "done"
     "log --all ~/Astria/inbox/jane            and everything below it",
     "log ~/Astria/generated/jane/hiking/hiking-123-1.jpg",
 )
-@click.argument("path", metavar="PATH")
+@click.argument("path", metavar="PATH", type=KnownPath())
 @click.option("--all", "everything", is_flag=True, help="Of a folder: what lies below it too.")
 @click.option(
     "--limit",

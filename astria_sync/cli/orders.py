@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from astria_sync.cli.common import Invocation, command, json_option, pass_invocation, say, show_json
+from astria_sync.cli.completion import KnownPath
 
 _NO_DAEMON = "No daemon runs; it is taken up by the next: astria-sync run"
 
 
 @command("retry ~/Astria/inbox/jane/hiking.prompt", "retry ~/Astria/inbox/jane", "retry --all")
-@click.argument("paths", nargs=-1, metavar="[PATH]…")
+@click.argument("paths", nargs=-1, metavar="[PATH]…", type=KnownPath("failed"))
 @click.option("--all", "everything", is_flag=True, help="Everything that failed.")
 @json_option
 @pass_invocation
@@ -28,7 +29,7 @@ def retry(invocation: Invocation, paths: tuple[str, ...], *, everything: bool, a
 
 
 @command("rerun ~/Astria/inbox/jane/hiking.prompt")
-@click.argument("path")
+@click.argument("path", type=KnownPath("prompts"))
 @json_option
 @pass_invocation
 def rerun(invocation: Invocation, path: str, *, as_json: bool) -> int:
@@ -37,7 +38,7 @@ def rerun(invocation: Invocation, path: str, *, as_json: bool) -> int:
 
 
 @command("retrain ~/Astria/inbox/jane")
-@click.argument("folder")
+@click.argument("folder", type=KnownPath("folders"))
 @json_option
 @pass_invocation
 def retrain(invocation: Invocation, folder: str, *, as_json: bool) -> int:
@@ -46,7 +47,7 @@ def retrain(invocation: Invocation, folder: str, *, as_json: bool) -> int:
 
 
 @command("approve ~/Astria/inbox/archive", "approve --all")
-@click.argument("paths", nargs=-1, metavar="[PATH]…")
+@click.argument("paths", nargs=-1, metavar="[PATH]…", type=KnownPath("held"))
 @click.option("--all", "everything", is_flag=True, help="Everything that is held back.")
 @json_option
 @pass_invocation

@@ -25,6 +25,7 @@ from astria_sync.cli.common import (
     size,
     visible,
 )
+from astria_sync.cli.completion import KnownPath
 from astria_sync.cli.labels import label_of, names_of
 from astria_sync.core.prices import dollars
 from astria_sync.errors import UsageError
@@ -53,7 +54,7 @@ _COLUMN: Final = 32  # a longer path has its reason on the next line
     "status --all --json | jq .items",
     "status --watch                  keep looking",
 )
-@click.argument("paths", nargs=-1, metavar="[PATH]…")
+@click.argument("paths", nargs=-1, metavar="[PATH]…", type=KnownPath())
 @click.option("--all", "everything", is_flag=True, help="What is finished too, and every item.")
 @click.option("--watch", is_flag=True, help="Keep looking, and show it as it changes; q or Ctrl-C ends it.")
 @json_option

@@ -11,45 +11,45 @@ from typing import Final
 class TuneState(StrEnum):
     """Where one tune (one image folder's order at Astria) stands; the words are the contract's."""
 
-    SETTLING = "settling"
-    QUEUED = "queued"
-    UPLOADING = "uploading"
-    UNSURE = "unsure"
-    TRAINING = "training"
-    READY = "ready"
-    FAILED = "failed"
-    EXPIRED = "expired"
-    DELETED = "deleted"
+    SETTLING = "settling"  # it may still change; taken up once it has not for `settle_seconds`
+    QUEUED = "queued"  # understood, and waits for its turn, for room, or for the day's limit
+    UPLOADING = "uploading"  # its pictures are on the way to Astria
+    UNSURE = "unsure"  # they were sent and the answer got lost; Astria's lists are searched before anything is sent again
+    TRAINING = "training"  # Astria has it and makes the tune
+    READY = "ready"  # it can be used
+    FAILED = "failed"  # the reason lies beside it and in `status`; nothing more happens by itself
+    EXPIRED = "expired"  # Astria deleted it at the end of its 30 days; `retrain` makes a new one
+    DELETED = "deleted"  # Astria does not have it any more
 
 
 class PromptState(StrEnum):
     """Where one prompt (one request for pictures) stands; the words are the contract's."""
 
-    SETTLING = "settling"
-    WAITING = "waiting"
-    HELD = "held"
-    QUEUED = "queued"
-    SUBMITTING = "submitting"
-    UNSURE = "unsure"
-    GENERATING = "generating"
-    DOWNLOADING = "downloading"
-    DONE = "done"
-    FAILED = "failed"
-    DELETED = "deleted"
+    SETTLING = "settling"  # it may still change; taken up once it has not for `settle_seconds`
+    WAITING = "waiting"  # for a tune that it mentions, or that it is sent to
+    HELD = "held"  # by `hold_above` or by the day's limit; `approve` lets it go
+    QUEUED = "queued"  # understood, and waits for its turn, for room, or for a door that is closed
+    SUBMITTING = "submitting"  # on the way to Astria
+    UNSURE = "unsure"  # it was sent and the answer got lost; Astria's lists are searched before anything is sent again
+    GENERATING = "generating"  # Astria has it and makes the pictures
+    DOWNLOADING = "downloading"  # there are pictures, and not all of them are here
+    DONE = "done"  # every picture and the record are on disk
+    FAILED = "failed"  # the reason lies beside it and in `status`; nothing more happens by itself
+    DELETED = "deleted"  # Astria does not have it any more, before all pictures were here or since its file was deleted
 
 
 class PackState(StrEnum):
     """Where the run of one pack on one image folder stands, in the words of prompts."""
 
     SETTLING = "settling"  # what the pack is, is not known yet
-    WAITING = "waiting"  # for the tune
-    HELD = "held"
-    QUEUED = "queued"
-    SUBMITTING = "submitting"
-    UNSURE = "unsure"
+    WAITING = "waiting"  # for the folder's tune
+    HELD = "held"  # by `hold_above` or by the day's limit; `approve` lets it go
+    QUEUED = "queued"  # understood, and waits for its turn
+    SUBMITTING = "submitting"  # on the way to Astria
+    UNSURE = "unsure"  # it was sent and the answer got lost; its prompts are looked for
     GENERATING = "generating"  # made; not all of its prompts have shown up
     DONE = "done"  # all of its prompts are known, and go their own ways
-    FAILED = "failed"
+    FAILED = "failed"  # the reason lies in the folder and in `status`
 
 
 class Event(StrEnum):

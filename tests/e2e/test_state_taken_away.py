@@ -204,6 +204,57 @@ def test_another_program_that_writes_properly_does_no_harm(studio):
     assert studio.made() == (0, 2)
 
 
+@pytest.mark.parametrize("mode", ["PASSIVE", "RESTART", "TRUNCATE"])
+def test_a_checkpoint_of_another_program_is_no_overwriting(studio, caplog, mode):
+    """Who only puts our own commits from the WAL into the file changes it without a commit: the work goes on."""
+    with studio.daemon() as daemon:
+        for n in range(3):
+            studio.prompt(f"p{n}.prompt", f"words {n}")
+            daemon.look()
+            assert daemon.run(10)
+            with closing(sqlite3.connect(studio.state, isolation_level=None)) as other:
+                assert other.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0] == 0
+    assert studio.made() == (0, 3)
+    assert caplog.text.count("Another program writes to the state") == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [((3, 40, 1), "may damage it when two programs do"), ((3, 51, 3), "Litestream replicates the state")],
+)
+def test_litestream_beside_it(studio, caplog, monkeypatch, version, said):
+    """All that Litestream does to a database, in its order, with work between: nothing is lost, and it is told who that is."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
+    with studio.daemon() as daemon, closing(sqlite3.connect(studio.state, isolation_level=None)) as stream:
+        reader = sqlite3.connect(studio.state, isolation_level=None)
+        with closing(reader):
+            stream.execute("PRAGMA wal_autocheckpoint = 0")
+            stream.execute("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+            stream.execute("CREATE TABLE _litestream_lock (id INTEGER)")
+            for n, mode in enumerate(["PASSIVE", "PASSIVE", "TRUNCATE", "PASSIVE", "RESTART"]):
+                reader.execute("BEGIN")  # it keeps SQLite from beginning the WAL anew
+                reader.execute("SELECT count(1) FROM _litestream_seq").fetchone()
+                studio.prompt(f"p{n}.prompt", f"words {n}")
+                daemon.look()
+                assert daemon.run(10)
+                reader.execute("ROLLBACK")
+                stream.execute(f"PRAGMA wal_checkpoint({mode})")
+                if n % 2:
+                    stream.execute(
+                        "INSERT INTO _litestream_seq VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
+                    )
+                stream.execute("BEGIN")
+                stream.execute("INSERT INTO _litestream_lock VALUES (1)")
+                stream.execute("ROLLBACK")
+    assert studio.made() == (0, 5)
+    assert said in caplog.text
+    assert "stop astria-sync before you change it" not in caplog.text
+    studio.run_once()
+    assert studio.made() == (0, 5)
+    assert {row.state for row in studio.prompts()} == {"done"}
+
+
 def test_damage_that_shows_while_running(studio):
     """SQLite finds a broken page: nothing is sent, and the end says which copy to put back, and how."""
     studio.run_once()
