@@ -144,6 +144,8 @@ def _timed(ask: Callable[[], Answer | NoAnswer]) -> tuple[Answer | NoAnswer, flo
 def _unreachable(base_url: str, source: str, why: str, proxy: str) -> Iterator[Check]:
     text = f"{base_url} cannot be reached: {why}; the token from {source} could not be tried."
     do = "nothing is lost meanwhile: work goes on by itself when the network is back"
+    if "CERTIFICATE_VERIFY_FAILED" in why:
+        do = "set the clock if it is wrong; where a proxy reads along, name its certificates in SSL_CERT_FILE"
     yield Check(
         about="network",
         level=WARNING,
@@ -163,7 +165,8 @@ def judge(
     verdict = judge_read(answer)
     if verdict == "unauthorised":
         yield Check(about="network", level=OK, text=f"{base_url} answers")
-        text = f"Astria does not accept the token from {source}: {message(answer)}."
+        words = " ".join(message(answer).split()).rstrip(".")
+        text = f"Astria does not accept the token from {source}: {words}."
         do = "put a valid one there (astria.ai/users/edit#api)"
         yield Check(about="token", level=ERROR, text=text, do=do, exit_code=4)
     elif verdict != "ok":

@@ -21,6 +21,7 @@ log = logging.getLogger("astria_sync")
 PROMPTLY: Final = 1.0  # seconds: who was told to end does so, whatever a command does
 _WAITING: Final = 8  # notices that wait for one that is slow to be carried
 _ALERTS: Final = 900.0  # seconds between two notices that the state cannot remember
+_CUT: Final = "A notification under way%s %s not waited for; what happened is in: astria-sync status"
 
 
 class Messenger:
@@ -32,7 +33,7 @@ class Messenger:
         self._notices: queue.Queue[Notice | None] = queue.Queue(_WAITING)
         self._thread: threading.Thread | None = None
         self._run: hook.Run | None = None
-        self._closed = False
+        self._closed = self._cut = False
         self._alerted = -math.inf
         self.patience = PROMPTLY  # seconds that `close` waits for a notice under way
         self._said: dict[str, str] = {}  # way → what was last wrong with it
@@ -84,8 +85,19 @@ class Messenger:
                 self._notices.put_nowait(None)
                 self._thread.join(self.patience)
         finally:
-            if self._thread.is_alive() and (run := self._run):
-                run.end()
+            if self._thread.is_alive():
+                self._cut_short()
+
+    def _cut_short(self) -> None:
+        """End what is under way, begin nothing of what waits behind it, and say so."""
+        self._cut, left = True, 0
+        with suppress(queue.Empty):
+            while True:
+                left += self._notices.get_nowait() is not None
+        self._notices.put_nowait(None)
+        if run := self._run:
+            run.end()
+        log.warning(_CUT, *((f" and {left} behind it", "are") if left else ("", "is")))
 
     def _work(self) -> None:
         while (notice := self._notices.get()) is not None:
@@ -105,8 +117,10 @@ class Messenger:
             self._say("command", self._start(self._words(notify.command), data, hook.PATIENCE))
 
     def _start(self, words: tuple[str, ...], data: bytes, patience: float) -> str:
-        self._run = hook.Run()
-        return self._run(words, data, environ=self._environ, home=self._home, patience=patience)
+        run = self._run = hook.Run()
+        if self._cut:
+            return ""
+        return run(words, data, environ=self._environ, home=self._home, patience=patience)
 
     def _words(self, command: str) -> tuple[str, ...]:
         file = self._settings().file

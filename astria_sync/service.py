@@ -32,7 +32,7 @@ from astria_sync.rootlocks import RootLocks
 from astria_sync.schedule import Schedule
 from astria_sync.secrets import find_token
 from astria_sync.settings import Settings
-from astria_sync.signals import handled
+from astria_sync.signals import handled, hold_back
 from astria_sync.stale import FAILED_PACKS, FAILED_PROMPTS, FAILED_TUNES
 from astria_sync.systemd import Notifier
 from astria_sync.tasks import Tasks
@@ -97,6 +97,7 @@ class Service:
                     reloads=self._reread is not None,
                 )
             )
+            stack.callback(self._until_begun_anew)
             # Before the locks: a command may take its time when all else is over, and nobody waits for it.
             messenger = Messenger(lambda: self.settings, environ=self._environ, home=self._home)
             stack.callback(messenger.close)
@@ -149,6 +150,11 @@ class Service:
     def _begins_anew(self) -> None:
         if self._beat:
             self._beat.reloads = True
+
+    def _until_begun_anew(self) -> None:
+        """Signals are minded until here; one more SIGHUP is no reason to die of it."""
+        if self.again:
+            hold_back()
 
     def _announce(self, note: Bulletin, text: str) -> None:
         note.say(text)

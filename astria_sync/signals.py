@@ -62,7 +62,8 @@ def handled(
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is not _held_back:
+                signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup)
         theirs.close()
         guard.join()
@@ -79,8 +80,17 @@ def terminal() -> bool:
 
 
 def hold_back() -> None:
-    """Keep the next SIGHUP until somebody minds it again: between two programs in one process it would end that."""
+    """Until another program takes the place of this one in the same process, and minds it again, a SIGHUP ends neither.
+
+    The one that comes reads what that SIGHUP wants to be read. Other threads do not block what this one does, so there is a
+    handler too.
+    """
+    signal.signal(signal.SIGHUP, _held_back)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
+def _held_back(_: int, __: object) -> None:
+    pass
 
 
 def _leave(number: int) -> NoReturn:

@@ -53,6 +53,9 @@ def unreachable(path: str, home: str) -> str:
     for top in _NEVER:
         if _below(path, top):
             return f"lies in {top}, which no service may change; take another folder"
+    for name in _SECRETS:
+        if _below(path, f"{home}/{name}"):
+            return f"lies in ~/{name}, which is shut to the service; take another folder"
     if _below(home, path):
         return (
             "is, or contains, your whole home folder, which the sandbox is there to keep; take a folder in it"

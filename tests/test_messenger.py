@@ -142,6 +142,24 @@ def test_the_end_does_not_wait_for_a_command_that_hangs(desk):
     assert not carrier._thread.is_alive()
 
 
+def test_what_the_end_cuts_short_is_said(desk, caplog):
+    """What waits behind it is not begun any more: it would get half of its notice, and nobody to end it."""
+    os.mkfifo(desk.out)
+    carrier = desk.messenger(f'echo up >> "{desk.home}/begun"; echo up > "$OUT"; exec sleep 600')
+    carrier.post(NOTICE)
+    assert desk.out.read_text() == "up\n"
+    for _ in range(8):
+        carrier.post(NOTICE)
+    carrier.patience = 0.0
+    carrier.close()
+    assert carrier._thread is not None
+    carrier._thread.join(PATIENCE)
+    assert not carrier._thread.is_alive()
+    assert (desk.home / "begun").read_text() == "up\n"
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("A notification under way and 8 behind it are not waited for")
+
+
 def test_who_posts_never_waits(desk, caplog):
     """While a command hangs, a few notices wait; what comes beyond is left out, and said."""
     os.mkfifo(desk.out)

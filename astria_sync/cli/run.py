@@ -97,7 +97,6 @@ def _progress(state: Path) -> AbstractContextManager[None]:
 
 def _begin_anew() -> None:
     """The same process with everything made anew, as after an end and a start: nothing is left over of what it was before."""
-    signals.hold_back()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -161,11 +161,13 @@ def uninstall(invocation: Invocation) -> int:
     if not place.ours:
         raise UsageError(f"{place.file} was not written by astria-sync; remove it by hand.")
     manager: ServiceManager | None = None
+    left = ""
     try:
         manager = ServiceManager(invocation.environ)
         manager.do("disable", "--now", place.unit)
     except AstriaSyncError as error:
         say(*error.problems)
+        left = f" If {place.unit} runs, it goes on until you log out or the machine starts anew."
     place.file.unlink()
     for wants in place.file.parent.glob("*.wants"):
         (wants / place.unit).unlink(missing_ok=True)
@@ -177,7 +179,7 @@ def uninstall(invocation: Invocation) -> int:
     if manager:
         manager.systemctl("daemon-reload")
         manager.systemctl("reset-failed", place.unit)
-    say(f"{place.file} is removed. Configuration, token, state and pictures are where they were.")
+    say(f"{place.file} is removed. Configuration, token, state and pictures are where they were.{left}")
     return 0
 
 

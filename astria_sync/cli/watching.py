@@ -37,6 +37,8 @@ class View(Protocol):
 
 def watch(look: Callable[[], Seen], *, as_json: bool) -> int:
     """Show what `look` finds until Ctrl-C or q; the exit code."""
+    if sys.stdout is None:
+        return 0  # it was closed: there is nobody to show it to
     full = not as_json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     while (number := _watch(look, as_json=as_json, full=full)) == signal.SIGTSTP:
         os.kill(os.getpid(), signal.SIGSTOP)  # the terminal is the shell's until `fg`

@@ -45,6 +45,7 @@ def test_a_refused_token_ends_with_4(desk, account):
     result = desk.configure()("doctor", **account | {"ASTRIA_AUTH_TOKEN": "another-key"})
     assert result.exit_code == 4
     assert "does not accept the token from $ASTRIA_AUTH_TOKEN" in result.stdout
+    assert ".." not in result.stdout
 
 
 def test_no_token_ends_with_4(desk):
@@ -352,6 +353,14 @@ def test_the_proxy_on_the_way_is_named_without_its_password():
         "https://x", "a file", (NoAnswer(sent=False, why="no connection"), 0.0), "p:1 (HTTPS_PROXY)"
     )
     assert "see whether the proxy p:1 (HTTPS_PROXY) is there" in found.do
+
+
+def test_a_certificate_that_is_refused_does_not_mend_itself():
+    """A clock that is off, or a proxy that reads along: the network is there."""
+    why = "no connection ([SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate is not yet valid)"
+    (found,) = checks.judge("https://x", "a file", (NoAnswer(sent=False, why=why), 0.0))
+    assert "SSL_CERT_FILE" in found.do
+    assert "when the network is back" not in found.do
 
 
 def test_idempotency_is_told_as_far_as_answers_have_shown_it(desk, account):

@@ -152,6 +152,7 @@ def test_uninstall_leaves_nothing(machine):
     (dropins / "override.conf").write_text("[Service]\n")
     done = machine("uninstall")
     assert done.exit_code == 0, done.output
+    assert "goes on" not in done.stderr
     assert any(
         call == "systemctl --user --no-pager disable --now astria-sync.service" for call in machine.calls
     )
@@ -194,12 +195,13 @@ def test_no_systemd_at_all(machine, words):
 
 
 def test_uninstall_where_systemd_does_not_answer(machine):
-    """The files go all the same, and it is said what could not be told to whom."""
+    """The files go all the same, and it is said what could not be told to whom, and what goes on for that."""
     machine("install")
     machine.says(down="")
     done = machine("uninstall")
     assert done.exit_code == 0
     assert "cannot be reached" in done.stderr
+    assert "If astria-sync.service runs, it goes on until you log out" in done.stderr
     assert not machine.unit.exists()
 
 

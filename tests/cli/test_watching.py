@@ -154,6 +154,20 @@ def test_when_nobody_reads_any_more_it_ends(desk, journal):
     process.stderr.close()
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_when_there_is_nobody_to_show_it_to_it_ends(desk, journal, more):
+    """`>&-`: no traceback, and it does not stay behind."""
+    command = [sys.executable, "-m", "astria_sync", "--config", str(desk.config), "status", "--watch", *more]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command],
+        env=desk.environ(),
+        stderr=subprocess.PIPE,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("view", [Blocks, Json])
 def test_what_has_not_changed_is_not_said_again(capsys, view):
     """Seconds that pass are no change; another object is."""

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from astria_sync.simulator import Fault
 class Service:
     """`astria-sync run` with a studio's configuration, and systemd's end of the socket."""
 
-    def __init__(self, studio, home, *, profile=""):
+    def __init__(self, studio, home, *, profile="", stderr=None):
         self.studio, self.home = studio, home
         self.place = studio.home / "notify"
         self.ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -39,7 +40,11 @@ class Service:
         which = ["--profile", profile] if profile else ["--config", str(studio.home / "config.toml")]
         command = [sys.executable, "-m", "astria_sync", *which, "run"]
         self.process = subprocess.Popen(
-            command, env=environ, stderr=self.log, cwd=Path(__file__).parents[2], start_new_session=True
+            command,
+            env=environ,
+            stderr=stderr or self.log,
+            cwd=Path(__file__).parents[2],
+            start_new_session=True,
         )
 
     def hears(self, word):
@@ -105,6 +110,28 @@ def test_a_new_root_is_watched_in_the_same_process(studio, service):
     assert "STOPPING=1" in service.heard or service.hears("STOPPING=1")
     assert studio.made() == (0, 2)
     assert studio.check_pictures() == 2
+
+
+def test_a_reload_behind_another_ends_nothing(studio, start):
+    """Nobody reads the log, so the first takes its time to begin anew; what comes in between is no reason to die."""
+    nobody, full = os.pipe()
+    os.set_blocking(full, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(full, bytes(4096))
+    os.set_blocking(full, True)
+    service = start(studio, stderr=full)
+    try:
+        service.hears("READY=1")
+        for _ in range(12):
+            service.reload()
+            with suppress(subprocess.TimeoutExpired):
+                pytest.fail(f"it has ended with {service.process.wait(0.25)}")
+        service.hears("RELOADING=1")
+        service.hears("READY=1")
+    finally:
+        os.close(nobody)
+        os.close(full)
 
 
 def test_what_is_paid_for_is_waited_for(studio, service):
