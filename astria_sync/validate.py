@@ -174,7 +174,7 @@ def _range(kind: inspect.IntType | inspect.FloatType) -> str:
     if kind.gt is not None:
         return f" greater than {kind.gt}{step}"
     if kind.ge is not None and kind.le is not None:
-        return f" from {kind.ge} to {kind.le}{step}"
+        return f" from {kind.ge:.15g} to {kind.le:.15g}{step}"
     return f" of at least {kind.ge}{step}" if kind.ge is not None else step
 
 

@@ -27,8 +27,8 @@ TOML, at `--config FILE`, else `$ASTRIA_SYNC_CONFIG`, else `~/.config/astria-syn
 a state `NAME.db`). A key that is left out has its default; one that does not exist is an error that names the nearest. Relative paths begin
 at the folder of the file, `~` is your home. Seconds may have fractions."""
 _TUNE = """\
-Beside the pictures, or in a folder above them. *Inherited* keys hold for all folders below, the nearest first; under them all lie `[tune]`
-and `[prompt]` of the configuration, which take the same keys."""
+Beside the pictures, or in a folder above them. *Inherited* keys hold for all folders below, the nearest first; under them all lies `[tune]`
+of the configuration, which takes them too, and for `prompt` its `[prompt]`."""
 _PROMPT = """\
 In YAML between two lines `---` on top of a `.prompt` file; as defaults in `[prompt]` of a `tune.toml` and of the configuration; as
 lists of values under `matrix:`. They are Astria's, and what they do is said best by [its documentation](https://docs.astria.ai).

@@ -22,7 +22,7 @@ COMMANDS: Final = {
         "run": ("run", "Watch the folders and fetch the pictures, until stopped (or --once)."),
         "status": ("status", "What waits, runs, failed and why; counts; money spent."),
         "log": ("log", "Everything that happened to one file or folder."),
-        "plan": ("plan", "What would be sent, to where, and about what it costs. Sends nothing."),
+        "plan": ("plan", "What would be sent, to where, and about what it costs. Orders nothing."),
         "pull": ("pull", "Fetch what was made elsewhere too: web page, other clients, packs."),
         "verify": ("verify", "Re-read and compare every picture; fetch again what is missing (--repair)."),
     },

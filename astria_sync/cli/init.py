@@ -33,7 +33,7 @@ class Wishes:
     "init                            ask, and write ~/.config/astria-sync/config.toml",
     "init ~/studio --yes             everything in ~/studio, without questions",
     "init --inbox ~/Photos/astria --output ~/Pictures/astria",
-    "--profile work init --token-stdin < key.txt",
+    "--profile work init ~/work --token-file ~/.config/astria-sync/work.token --token-stdin < key.txt",
 )
 @click.argument("folder", required=False, metavar="[DIR]")
 @click.option("--inbox", metavar="FOLDER", help=f"The folder to watch [default: {_INBOX}, or DIR/inbox].")

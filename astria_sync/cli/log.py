@@ -25,6 +25,7 @@ _SHADES: Final = {"failed": "red", "deleted": "red", "expired": "yellow", "done"
 
 @command(
     "log",
+    "log ~/Astria/inbox/jane/hiking.prompt",
     "log ~/Astria/inbox/jane                  a folder: its tune, its pack",
     "log --all ~/Astria/inbox/jane            and everything below it",
     "log ~/Astria/generated/jane/hiking/hiking-123-1.jpg",

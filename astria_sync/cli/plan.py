@@ -43,7 +43,7 @@ _PATIENCE = 10.0  # seconds
 @json_option
 @pass_invocation
 def plan(invocation: Invocation, *, as_json: bool) -> None:
-    """What would be sent, to where, as which request, with an estimate of its price. Sends nothing.
+    """What would be sent, to where, as which request, with an estimate of its price. Orders nothing.
 
     Looks at the folders as they are now, as if everything in them had settled. Prices are what the same cost lately.
     """
