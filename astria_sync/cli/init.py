@@ -11,7 +11,7 @@ import click
 from astria_sync.cli.common import Invocation, command, is_terminal, pass_invocation, quoted, say, show
 from astria_sync.errors import AstriaSyncError, ConfigError, UsageError
 
-_INBOX, _OUTPUT = "~/Astria/inbox", "~/Astria/generated"
+_HOME, _PROFILES_HOME = "~/Astria", "~/Astria-{}"  # a profile must not watch what another one does
 _NO_KEY: Final = "The API key is on https://www.astria.ai/users/edit#api."
 
 
@@ -33,15 +33,19 @@ class Wishes:
     "init                            ask, and write ~/.config/astria-sync/config.toml",
     "init ~/studio --yes             everything in ~/studio, without questions",
     "init --inbox ~/Photos/astria --output ~/Pictures/astria",
-    "--profile work init ~/work --token-file ~/.config/astria-sync/work.token --token-stdin < key.txt",
+    "--profile work init --yes --token-stdin < key.txt",
 )
 @click.argument("folder", required=False, metavar="[DIR]")
-@click.option("--inbox", metavar="FOLDER", help=f"The folder to watch [default: {_INBOX}, or DIR/inbox].")
-@click.option("--output", metavar="FOLDER", help=f"For the pictures [default: {_OUTPUT}, or DIR/generated].")
+@click.option(
+    "--inbox", metavar="FOLDER", help=f"The folder to watch [default: {_HOME}/inbox, or DIR/inbox]."
+)
+@click.option(
+    "--output", metavar="FOLDER", help=f"For the pictures [default: {_HOME}/generated, or DIR/generated]."
+)
 @click.option(
     "--token-file",
     metavar="FILE",
-    help="Where the API key is or will be [default: ~/.config/astria-sync/token].",
+    help="Where the API key is or will be [default: ~/.config/astria-sync/token, or NAME.token of a profile].",
 )
 @click.option("--token-stdin", is_flag=True, help="Read the API key from standard input.")
 @click.option("--workspace-id", metavar="N", help="The workspace to work in [default: your personal scope].")
@@ -59,8 +63,8 @@ def init(
     """Make a configuration and the folders that it names.
 
     With DIR everything is below it: DIR/config.toml, DIR/inbox, DIR/generated, and a state of its own. Without, the
-    configuration is written to its usual place (or where --config or --profile say), and the folders to ~/Astria. What is
-    there already stays as it is, unless --force. In a terminal it asks for what no flag says. The API key is read hidden, or
+    configuration is written to its usual place (or where --config or --profile say), and the folders to ~/Astria; with
+    --profile NAME to ~/Astria-NAME, with an API key of its own. What is there already stays as it is, unless --force. In a terminal it asks for what no flag says. The API key is read hidden, or
     from standard input, never from the command line, and kept in a file that only you can read.
     """
     wishes = Wishes(**said)
@@ -77,7 +81,7 @@ def init(
             ask(wishes, invocation, base)
         elif base is None and wishes.inbox is None:
             raise click.UsageError(
-                f"There is no terminal to ask on; give --inbox FOLDER, or --yes to watch {_INBOX}."
+                f"There is no terminal to ask on; give --inbox FOLDER, or --yes to watch {_usual_folder(invocation)}/inbox."
             )
     _make(invocation, wishes, base, place, force=force)
 
@@ -93,10 +97,11 @@ def ask(wishes: Wishes, invocation: Invocation, base: Path | None) -> None:
     """Ask for what no flag said; Enter takes what stands in brackets."""
     from astria_sync.desktop import has_display
 
+    around = base or _usual_folder(invocation)
     if wishes.inbox is None:
-        wishes.inbox = _answer("Folder to watch", str(base / "inbox") if base else _INBOX)
+        wishes.inbox = _answer("Folder to watch", f"{around}/inbox")
     if wishes.output is None:
-        wishes.output = _answer("Folder for the pictures", str(base / "generated") if base else _OUTPUT)
+        wishes.output = _answer("Folder for the pictures", f"{around}/generated")
     if wishes.workspace_id is None:
         wishes.workspace_id = _answer("Workspace number (empty: your personal scope)", "") or None
     if wishes.model is None:
@@ -111,6 +116,11 @@ def ask(wishes: Wishes, invocation: Invocation, base: Path | None) -> None:
         wishes.notify = click.confirm(
             "Desktop notifications of failures and of what is finished?", default=True, err=True
         )
+
+
+def _usual_folder(invocation: Invocation) -> str:
+    """Where the folders go that nobody said anything of."""
+    return _PROFILES_HOME.format(invocation.profile) if invocation.profile else _HOME
 
 
 def _answer(question: str, default: str) -> str:
@@ -137,7 +147,8 @@ def _token_file(invocation: Invocation, wishes: Wishes) -> Path:
 
     if wishes.token_file:
         return _whole(wishes.token_file, invocation)
-    return invocation.home / TOKEN_FILE
+    usual = invocation.home / TOKEN_FILE
+    return usual.with_name(f"{invocation.profile}.token") if invocation.profile else usual
 
 
 def _whole(written: str, invocation: Invocation) -> Path:
@@ -154,7 +165,9 @@ def _make(invocation: Invocation, wishes: Wishes, base: Path | None, place: Path
     if token:
         Token(token, source="the input")  # refuses what can be none, before anything is written
         if token_file.exists() and not force:
-            raise UsageError(f"{token_file} is there already; give --force to replace it, or --token-file.")
+            raise UsageError(
+                f"{token_file} is there already; name another --token-file, or give --force to replace the key in it."
+            )
     settings = _write_configuration(
         place, studio.configuration(_values(invocation, wishes, base)), invocation
     )
@@ -178,13 +191,11 @@ def _values(invocation: Invocation, wishes: Wishes, base: Path | None) -> dict[s
         values["state"] = "state/state.db"
     elif invocation.profile:
         values["state"] = f"~/.local/state/astria-sync/{invocation.profile}.db"
-    for key, said, name, usual in (
-        ("path", wishes.inbox, "inbox", _INBOX),
-        ("output", wishes.output, "generated", _OUTPUT),
-    ):
-        values[key] = _written(said, base / name if base else usual, base if own else None)
-    if wishes.token_file:
-        values["token_file"] = _written(wishes.token_file, "", None)
+    around = _usual_folder(invocation)
+    for key, said, name in (("path", wishes.inbox, "inbox"), ("output", wishes.output, "generated")):
+        values[key] = _written(said, base / name if base else f"{around}/{name}", base if own else None)
+    if wishes.token_file or invocation.profile:
+        values["token_file"] = _written(wishes.token_file, str(_token_file(invocation, wishes)), None)
     if wishes.workspace_id:
         values["workspace_id"] = wishes.workspace_id
     if wishes.model:

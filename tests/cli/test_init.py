@@ -41,6 +41,21 @@ def test_without_a_folder_everything_is_at_its_usual_place(desk):
     assert desk("status", config=False).exit_code == 0
 
 
+def test_a_second_profile_takes_nothing_of_the_first(desk):
+    """Its key is another account's and its folders are other folders: by default neither is the first one's."""
+    folder = desk.home / ".config" / "astria-sync"
+    for flags, key in (((), "the-first-account"), (("--profile", "work"), "the-second-account")):
+        made = desk(*flags, "init", "--yes", "--token-stdin", config=False, typed=key + "\n")
+        assert made.exit_code == 0, made.stderr
+    first, second = load(desk, folder / "config.toml"), load(desk, folder / "work.toml")
+    assert (first.astria.token_file, second.astria.token_file) == (folder / "token", folder / "work.token")
+    assert (folder / "token").read_text() == "the-first-account\n"
+    assert (folder / "work.token").read_text() == "the-second-account\n"
+    places = {path for one in (first, second) for watch in one.watch for path in (watch.path, watch.output)}
+    assert len(places) == 4
+    assert second.watch[0].path == desk.home / "Astria-work" / "inbox"
+
+
 def test_a_profile_gets_a_state_of_its_own(desk):
     """Two profiles do not share what was ordered."""
     assert (
