@@ -53,6 +53,18 @@ RUNNING: Final = (
     ),
     Option(name="RuntimeDirectoryMode", value="0700", why="for nobody else", only=USER),
     Option(name="RuntimeDirectoryPreserve", value="yes", why="another daemon may be in it", only=USER),
+    Option(
+        name="LoadCredential",
+        value="astria-token:/etc/astria-sync/%i.token",
+        why="the token in a file of root's (0600), which the service is given; it counts before the user's own",
+        only=SYSTEM,
+    ),
+    Option(
+        name="SetCredential",
+        value="astria-token:\\n",
+        why="without that file an empty one, and the user's own token counts",
+        only=SYSTEM,
+    ),
     Option(name="UMask", value="0077", why="pictures and state are their owner's alone"),
     Option(name="LimitCORE", value="0", why="memory holds the token, so none of it is left on the disk"),
     Option(
@@ -76,6 +88,12 @@ HARDENING: Final = (
         value="/home:ro /root:ro /run/user:ro",
         why="homes and /run/user are empty but for what is bound below: no ~/.ssh, no mail, no other user's files; and read-only, "
         "which ProtectHome=tmpfs is not in a user's unit: what is written beside a bound folder would be lost",
+        namespaces=True,
+    ),
+    Option(
+        name="InaccessiblePaths",
+        value="-/run/dbus",
+        why="the system's D-Bus, where whoever is logged in may mount disks or switch the machine off",
         namespaces=True,
     ),
     Option(name="PrivateTmp", value="yes", why="a /tmp of its own", namespaces=True),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from astria_sync.errors import ConfigError, NotAuthorised, UsageError
+from astria_sync.hardening import SYSTEM
 from astria_sync.rootlocks import meeting_places
 from astria_sync.secrets import VARIABLES, find_token
 from astria_sync.settings import Settings
@@ -57,7 +58,6 @@ def unit_for(
     environ: Mapping[str, str],
     home: Path,
     namespaces: bool,
-    kill: str = "/bin/kill",
 ) -> Unit:
     """The unit; raises ConfigError naming every folder that a service cannot have."""
     top = os.path.realpath(home) if not home.is_absolute() else str(home)
@@ -78,8 +78,29 @@ def unit_for(
         ),
         environment=[(name, environ[name]) for name in _HEARD if environ.get(name)],
         sockets=sockets,
-        kill=kill,
         namespaces=namespaces,
+    )
+
+
+def template_for(command: Sequence[str]) -> Unit:
+    """The system's unit, whose instances are users, with `command` as the program; their homes lie in /home, as `init` leaves them."""
+
+    def home(*paths: str) -> list[str]:
+        return [Verbatim(f"/home/%i{path}") for path in paths]
+
+    return Unit(
+        description=Verbatim("astria-sync for %i: folders of photos and prompts to Astria, pictures back"),
+        command=command,
+        home=home("")[0],
+        writes=home("/Astria", "/.local/state/astria-sync"),
+        reads=home("/.config/astria-sync", "/.astria"),
+        kind=SYSTEM,
+        user="%i",
+        head=(
+            "# For the system's systemd: runs as user NAME from boot on, with NAME's own configuration, token and state. Installed as",
+            "# /etc/systemd/system/astria-sync@.service: sudo systemctl enable --now astria-sync@NAME",
+            "# Install the program for all (/usr/local or /opt), since homes are hidden. NAME uses status, retry … as ever.",
+        ),
     )
 
 

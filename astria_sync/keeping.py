@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from astria_sync.clock import Clock
 from astria_sync.control import ControlServer
-from astria_sync.errors import StateUnusable
+from astria_sync.errors import StateError, StateUnusable
 from astria_sync.journal import Journal, open_journal
 from astria_sync.lock import StateLock, identity
 from astria_sync.statefile import create_folder
@@ -123,6 +123,12 @@ def _open(state: Path, lock: StateLock, clock: Clock) -> Journal:
         return open_journal(state, now=clock.wall())
     except BaseException as error:
         lock.release()
+        if isinstance(error, OSError) and error.errno == errno.EROFS and not state.parent.exists():
+            # Waiting would be in vain in a service: what is made outside of its sandbox by now is not seen within.
+            raise StateError(
+                f"The state's folder {state.parent} is not there, and cannot be made where nothing can be written; "
+                "make it yourself, then start astria-sync again."
+            ) from error
         if isinstance(error, OSError) and (why := _PASSING.get(error.errno or 0)):
             raise StateUnusable(f"The state {state} cannot be used: {why}.") from error
         raise

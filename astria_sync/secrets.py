@@ -126,4 +126,6 @@ def _from_file(file: Path, *, private: bool) -> Token | None:
         data = os.read(descriptor, _LARGEST)
     finally:
         os.close(descriptor)
+    if not private and not data.strip():
+        return None  # so says the system's unit that its administrator gave none
     return Token(data.decode("utf-8-sig", "replace"), source=str(file))

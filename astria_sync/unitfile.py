@@ -35,7 +35,6 @@ class Unit:
     reads: Sequence[str] = ()  # configuration, token, the program itself; those in a home
     environment: Sequence[tuple[str, str]] = ()
     sockets: Sequence[str] = (Verbatim("%t/systemd/notify"),)  # in /run/user, which is hidden
-    kill: str = "/bin/kill"
     kind: str = USER
     namespaces: bool = True
     user: str = ""  # in the system's unit: whose files they are
@@ -86,8 +85,8 @@ def _lines(unit: Unit) -> Iterator[str]:
     for name, value in unit.environment:
         yield f"Environment={quoted(f'{name}={value}')}"
     yield f"ExecStart={' '.join(word(one) for one in unit.command)}"
-    yield "# Reads the configuration again; a broken one is told, and the old one goes on."
-    yield f"ExecReload={unit.kill} -HUP $MAINPID"
+    yield "# Reads the configuration again; a broken one is told, and the old one goes on. The shell's own kill is always there."
+    yield "ExecReload=/bin/sh -c 'kill -HUP ${MAINPID}'"
     for option in running(unit.kind):
         yield from _option(option)
     yield ""

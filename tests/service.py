@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from astria_sync.hardening import SYSTEM, USER
+from astria_sync.installing import template_for
 from astria_sync.unitfile import Unit, Verbatim, hardening, render, running
 
 TOP = Path(__file__).resolve().parent.parent
@@ -45,26 +46,9 @@ def units() -> dict[str, str]:
             "# `astria-sync init`; others are to be named below, and folders have to be there before it starts.",
         ),
     )
-    system = Unit(
-        description=Verbatim("astria-sync for %i: folders of photos and prompts to Astria, pictures back"),
-        command=home("/usr/local/bin/astria-sync", "run"),
-        home=Verbatim("/home/%i"),
-        writes=home("/home/%i/Astria", "/home/%i/.local/state/astria-sync"),
-        reads=home("/home/%i/.config/astria-sync", "/home/%i/.astria"),
-        kind=SYSTEM,
-        user="%i",
-        head=(
-            "# For the system's systemd: runs as user NAME from boot on, with NAME's own configuration, token and state:",
-            "#   sudo cp astria-sync@.service /etc/systemd/system/ && sudo systemctl enable --now astria-sync@NAME",
-            "# Install the program for all (/usr/local or /opt), since homes are hidden. NAME uses status, retry … as ever.",
-            "# The token is NAME's 0600 file, or a credential of the machine, by a drop-in:",
-            "#   [Service]",
-            "#   LoadCredential=astria-token:/etc/astria-sync/%i.token",
-        ),
-    )
     return {
         "astria-sync.service": render(user),
-        "astria-sync@.service": render(system),
+        "astria-sync@.service": render(template_for((Verbatim("/usr/local/bin/astria-sync"), "run"))),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.container import machine, prober, probing, scenarios, tree
+from tests.container import machine, prober, probing, scenarios, systemwide, tree
 from tests.container.machine import Facts, Obstacle, obstacle, provide, unified
 
 MOUNTS = "proc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0\n"
@@ -172,6 +172,25 @@ def test_the_documents_tell_what_the_probes_must_find():
     assert probing.told_by(page) == [(f"{one.group}: {one.name}", one.must) for one in prober.PROBES]
 
 
+def test_the_documents_tell_an_administrator_what_is_typed_there():
+    """The commands that set up the template are those of docs/service.md, but for sudo."""
+    page = (Path(__file__).parent.parent / "docs" / "service.md").read_text()
+    install, template = systemwide.FOR_ALL
+    assert f"sudo env {install}\n" in page
+    assert template.replace(" >", " | sudo tee") + " > /dev/null\n" in page
+    assert f"sudo {systemwide.FOR_ONE.format(name='jane')} " in page
+
+
+def test_what_nobody_may_do_there_proves_nothing_and_is_not_wrong():
+    """The program of the system's unit is root's: that it cannot be written is as it must be, with or without the sandbox."""
+    without = everything() | {"its own program": ("refused", "EACCES")}
+    told = probing.rows(all_right(), without)
+    assert len(probing.wrong(told)) == 1
+    assert probing.wrong(told, {"its own program"}) == []
+    opened = probing.rows(all_right() | {"its own program": ("possible", "")}, without)
+    assert len(probing.wrong(opened, {"its own program"})) == 1
+
+
 def test_a_page_without_a_place_for_it_is_told():
     """Nothing is written somewhere else."""
     with pytest.raises(AssertionError, match="no place"):
@@ -213,6 +232,6 @@ def test_an_answer_is_found_among_lines_of_the_log():
 
 def test_every_scenario_says_what_must_hold():
     """Its first line is what is printed beside its result; installing comes first."""
-    assert all(one.__doc__ for one in scenarios.SCENARIOS)
+    assert all(one.__doc__ for one in (*scenarios.SCENARIOS, *systemwide.SCENARIOS))
     assert scenarios.SCENARIOS[0] is scenarios.three_commands
     assert len(scenarios.COMMANDS) == 3

@@ -42,6 +42,18 @@ def test_the_documented_order_holds(astria, tmp_path):
     assert official.exists()
 
 
+def test_an_empty_credential_is_none(astria, tmp_path):
+    """The system's unit gives one where its administrator put none; a file of one's own that is empty is a mistake."""
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    write(tmp_path / "astria-token", "\n")
+    assert find_token(astria, environ=environ, home=tmp_path) is None
+    write(astria.token_file, "d" * 8)
+    assert find_token(astria, environ=environ, home=tmp_path).reveal() == "d" * 8
+    write(astria.token_file, "\n")
+    with pytest.raises(ConfigError, match="is empty"):
+        find_token(astria, environ=environ, home=tmp_path)
+
+
 def test_the_official_clients_profile_is_followed(astria, tmp_path):
     """ASTRIA_PROFILE names another file of the official client."""
     write(tmp_path / ".astria/config.work.json", json.dumps({"api_key": VALUE}))

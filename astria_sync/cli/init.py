@@ -158,6 +158,7 @@ def _whole(written: str, invocation: Invocation) -> Path:
 
 def _make(invocation: Invocation, wishes: Wishes, base: Path | None, place: Path, *, force: bool) -> None:
     from astria_sync import studio
+    from astria_sync.disk import make_private_folder
     from astria_sync.secrets import Token
 
     token = wishes.token.strip() if wishes.token else ""
@@ -171,6 +172,7 @@ def _make(invocation: Invocation, wishes: Wishes, base: Path | None, place: Path
     settings = _write_configuration(
         place, studio.configuration(_values(invocation, wishes, base)), invocation
     )
+    make_private_folder(settings.state.parent)  # a service is let into folders that are there when it starts
     for watch in settings.watch:
         watch.path.mkdir(parents=True, exist_ok=True)
         watch.output.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """`service`: the systemd user service. It is written for this machine's configuration, and leaves nothing behind when it goes."""
 
 import shutil
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,11 +19,11 @@ from astria_sync.cli.common import (
 )
 from astria_sync.cli.common import command as _command
 from astria_sync.cli.servicestatus import LINES, facts, result, told
-from astria_sync.cli.serviceunit import RUNS, Place, place_of, wanted_unit
+from astria_sync.cli.serviceunit import RUNS, Place, installed_in, place_of, wanted_unit
 from astria_sync.errors import AstriaSyncError, ConfigError, StateLocked, UsageError
-from astria_sync.installing import check_token, make_folders
+from astria_sync.installing import check_token, make_folders, template_for
 from astria_sync.servicemanager import NO_NAMESPACE, ServiceManager
-from astria_sync.unitfile import render
+from astria_sync.unitfile import hidden, render
 
 
 @group(
@@ -30,6 +31,7 @@ from astria_sync.unitfile import render
     "service status",
     "--profile work service install",
     "service uninstall",
+    "service template",
     short_help="Have systemd keep it running: install, uninstall, status.",
 )
 def service() -> None:
@@ -144,6 +146,24 @@ def _tell_linger(manager: ServiceManager) -> None:
         say("It runs while you are logged out, too; `loginctl disable-linger` ends that.")
     elif lingers is False:
         say("It runs while you are logged in; for longer, from boot on: loginctl enable-linger")
+
+
+@_command(
+    "service template | sudo tee /etc/systemd/system/astria-sync@.service > /dev/null",
+    of=service,
+)
+@pass_invocation
+def template(invocation: Invocation) -> None:
+    """Show the unit for the system's systemd, whose `astria-sync@NAME` runs for the user NAME; change nothing.
+
+    For an administrator, on a server where nobody logs in. The program has to lie where everybody may read it.
+    """
+    for place in installed_in():
+        if hidden(place, str(invocation.home)):
+            raise UsageError(
+                f"The program lies in {place}, where the system's service sees nothing; install it for all, in /opt or /usr/local."
+            )
+    show(render(template_for((sys.executable, "-P", "-m", "astria_sync", "run"))).rstrip())
 
 
 @_command("service uninstall", of=service)

@@ -1,7 +1,6 @@
 """The unit of the configuration that a command was given: where its file lies, and what should stand in it."""
 
 import os
-import shutil
 import site
 import sys
 from contextlib import suppress
@@ -49,14 +48,21 @@ def place_of(invocation: Invocation) -> Place:
     return Place(unit=unit, file=folder / unit)
 
 
-def program(home: Path) -> Program:
-    """What Python reads as it runs this program; folders that are there, and that are no whole home."""
-    places = [
+def installed_in() -> list[str]:
+    """Where Python and this program lie."""
+    return [
         sys.prefix,
         sys.base_prefix,
         sys.exec_prefix,
         str(Path(os.path.realpath(sys.executable)).parent),
         str(Path(__file__).parents[2]),
+    ]
+
+
+def program(home: Path) -> Program:
+    """What Python reads as it runs this program; folders that are there, and that are no whole home."""
+    places = [
+        *installed_in(),
         *sys.path[0 if sys.flags.safe_path else 1 :],  # the first is where the command was typed, or lies
     ]
     with suppress(Exception):
@@ -74,5 +80,4 @@ def wanted_unit(invocation: Invocation, *, namespaces: bool) -> Unit:
         environ=invocation.environ,
         home=invocation.home,
         namespaces=namespaces,
-        kill=shutil.which("kill", path="/bin:/usr/bin:/run/current-system/sw/bin") or "/bin/kill",
     )

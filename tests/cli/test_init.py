@@ -26,6 +26,7 @@ def test_a_folder_has_all_of_it(desk):
     assert (settings.watch[0].path, settings.watch[0].output) == (base / "inbox", base / "generated")
     assert (base / "inbox").is_dir()
     assert (base / "generated").is_dir()
+    assert (base / "state").is_dir()
     assert list((base / "inbox").iterdir()) == []
     assert "doctor" in result.stderr
     assert "still missing" in result.stderr
@@ -38,6 +39,7 @@ def test_without_a_folder_everything_is_at_its_usual_place(desk):
     settings = load(desk, usual(desk))
     assert settings.watch[0].path == desk.home / "Astria/inbox"
     assert settings.watch[0].path.is_dir()
+    assert settings.state.parent.stat().st_mode & 0o777 == 0o700  # no service could make it
     assert desk("status", config=False).exit_code == 0
 
 

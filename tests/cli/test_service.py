@@ -9,6 +9,7 @@ import pytest
 from astria_sync.lock import StateLock
 from astria_sync.servicemanager import ServiceManager
 from astria_sync.unitfile import MARK
+from tests.service import units
 
 FAKE = """#!/bin/sh
 name=$(basename "$0")
@@ -116,6 +117,27 @@ def test_print_changes_nothing(machine):
     assert shown.exit_code == 0
     assert "\nType=notify\n" in shown.stdout
     assert not machine.unit.exists()
+
+
+def test_the_template_for_the_systems_systemd(desk, monkeypatch):
+    """As in systemd/, with the program where it is installed; it needs no configuration, and changes nothing."""
+    monkeypatch.setattr("astria_sync.cli.service.installed_in", lambda: ["/opt/pipx/venvs/astria-sync"])
+    monkeypatch.setattr("sys.executable", "/opt/pipx/venvs/astria-sync/bin/python")
+    shown = desk("service", "template", PATH="/nowhere")
+    assert shown.exit_code == 0
+    begins = "ExecStart=/opt/pipx/venvs/astria-sync/bin/python -P -m astria_sync run"
+    by_hand = units()["astria-sync@.service"]
+    assert shown.stdout == by_hand.replace("ExecStart=/usr/local/bin/astria-sync run", begins)
+    assert begins in shown.stdout
+
+
+def test_no_template_of_a_program_in_a_home(desk, monkeypatch):
+    """Homes are hidden from the system's service: it could not be started."""
+    monkeypatch.setattr("astria_sync.cli.service.installed_in", lambda: ["/home/jane/.local/venv"])
+    refused = desk("service", "template")
+    assert refused.exit_code == 2
+    assert refused.stdout == ""
+    assert "The program lies in /home/jane/.local/venv, where" in refused.stderr
 
 
 def test_no_start(machine):

@@ -9,14 +9,16 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from tests.container import machine, probing, wheels
-from tests.container.astria import stand_in
+from tests.container import machine, probing, systemwide, wheels
+from tests.container.astria import URL, Astria, stand_in
 from tests.container.box import Box, booted
+from tests.container.person import Person, Served
 from tests.container.scenarios import SCENARIOS, uninstalled
 from tests.container.stage import Stage
+from tests.container.telling import on_the_desktop
 from tests.container.tree import RELEASES, made, store
 
 PAGE: Final = wheels.CHECKOUT / "docs" / "service.md"
@@ -51,7 +53,7 @@ def _played(asked: argparse.Namespace) -> int:
     with wheels.gathered(kept, release, platform.machine()) as folder, booted(tree, folder) as box:
         print(_greeting(box, time.monotonic() - began), flush=True)
         with stand_in(box) as astria:
-            failed = _play(Stage(box, astria), asked)
+            failed = _play_all(box, astria, asked)
     print(f"{'Not all' if failed else 'All'} as it must be, after {time.monotonic() - began:.0f} s.")
     return bool(failed)
 
@@ -62,8 +64,19 @@ def _greeting(box: Box, took: float) -> str:
     return f"{name} with {version}, booted after {took:.0f} s."
 
 
-def _play(stage: Stage, asked: argparse.Namespace) -> list[str]:
-    """Play all; the scenarios that were not as they must be."""
+def _play_all(box: Box, astria: Astria, asked: argparse.Namespace) -> list[str]:
+    """A person's own service, then the system's for another; the scenarios that were not as they must be."""
+    conf = box.path("/etc/environment.d/50-astria.conf")  # for her services, as for her shell
+    conf.parent.mkdir(exist_ok=True)
+    conf.write_text(f"ASTRIA_BASE_URL={URL}\n")
+    jane, joe, nora = Person(box, "jane", lingers=True), Person(box, "joe"), Served(box, "nora")
+    failed = _play(
+        Stage(box, astria, jane, joe), (*SCENARIOS, on_the_desktop, _probes(asked), uninstalled), asked
+    )
+    return failed + _play(Stage(box, astria, nora, joe), systemwide.SCENARIOS, asked)
+
+
+def _probes(asked: argparse.Namespace) -> Callable[[Stage], str]:
 
     def probes(stage: Stage) -> str:
         """The sandbox is real: what the unit keeps the process from, tried from within; and that it can do its work."""
@@ -76,28 +89,33 @@ def _play(stage: Stage, asked: argparse.Namespace) -> list[str]:
         assert not found, f"docs/service.md tells otherwise: {found}; --write mends it"
         return f"{len(told)} probes"
 
+    return probes
+
+
+def _play(stage: Stage, played: Sequence[Callable[[Stage], str]], asked: argparse.Namespace) -> list[str]:
+    """One after the other; without the first there is nothing to be broken."""
     failed = []
-    for scenario in (*SCENARIOS, probes, uninstalled):
+    for scenario in played:
         if not _well(scenario, stage):
             failed.append(scenario.__name__)
             if asked.keep:
                 print("Enter it with: " + " ".join([*stage.box.enter(), "bash"]))
                 input("Enter ends it. ")
-            if scenario is SCENARIOS[0]:
-                break  # there is nothing to be broken
+            if scenario is played[0]:
+                break
             stage.mend()
     return failed
 
 
 def _well(scenario: Callable[[Stage], str], stage: Stage) -> bool:
     began, since = time.monotonic(), stage.now()
-    stage.jane.systemctl("reset-failed", check=False)  # so many starts in a row are the test's own
+    stage.owner.systemctl("reset-failed", check=False)  # so many starts in a row are the test's own
     try:
         told = scenario(stage)
     except (AssertionError, OSError, ValueError) as error:
         print(f"FAILED {scenario.__name__}: {scenario.__doc__}\n  {error}", flush=True)
-        print(stage.jane.systemctl("status", "--lines=0", "astria-sync", check=False).stdout)
-        print(stage.jane.log("--lines=40", f"--after-cursor={since}"), flush=True)
+        print(stage.owner.systemctl("status", "--lines=0", stage.owner.service, check=False).stdout)
+        print(stage.owner.log("--lines=40", f"--after-cursor={since}"), flush=True)
         return False
     print(
         f"ok  {scenario.__name__} ({time.monotonic() - began:.0f} s): {scenario.__doc__}\n    {told}",

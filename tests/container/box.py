@@ -72,7 +72,7 @@ class Box:
 
     def root(self, *line: str, check: bool = True, **how: Any) -> subprocess.CompletedProcess[str]:
         """A command of root's within."""
-        environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
+        environ = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
         whole = [*self.enter(), "env", "-i", *(f"{key}={value}" for key, value in environ.items()), *line]
         return ran(whole, check=check, **how)
 

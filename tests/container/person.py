@@ -13,11 +13,11 @@ UNIT: Final = "astria-sync.service"
 
 
 class Person:
-    """A normal user."""
+    """A normal user, and a service of her own."""
 
     def __init__(self, box: Box, name: str, *, lingers: bool = False) -> None:
         """Add her to the container; one who lingers has her services without being logged in."""
-        self.box, self.name = box, name
+        self.box, self.name, self.service = box, name, UNIT
         box.root("useradd", "--create-home", "--shell=/bin/bash", name)
         self.id = int(box.root("id", "-u", name).stdout)
         self.home = Path("/home", name)
@@ -47,15 +47,30 @@ class Person:
     def systemctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.types(shlex.join(["systemctl", "--user", *arguments]), check=check)
 
-    def unit(self, *names: str, unit: str = UNIT) -> dict[str, str]:
+    def systemd_run(self, *line: str) -> str:
+        """A process of hers, without a sandbox."""
+        return self.types(shlex.join(["systemd-run", "--user", "--quiet", *line])).stdout
+
+    @property
+    def drop_ins(self) -> Path:
+        """Where changes of the service belong, seen from outside."""
+        return self.path(f".config/systemd/user/{self.service}.d")
+
+    def drops_in(self, name: str, text: str) -> Path:
+        """A change of the service."""
+        return self.saves(f".config/systemd/user/{self.service}.d/{name}.conf", text)
+
+    def unit(self, *names: str, unit: str = "") -> dict[str, str]:
         """Properties of the service."""
-        said = self.systemctl("show", f"--property={','.join(names)}", unit).stdout
+        said = self.systemctl("show", f"--property={','.join(names)}", unit or self.service).stdout
         return dict(line.split("=", 1) for line in said.splitlines())
 
-    def log(self, *more: str, unit: str = UNIT) -> str:
+    def log(self, *more: str) -> str:
         """What the service and systemd said about it."""
-        of_unit = [f"_SYSTEMD_USER_UNIT={unit}", "+", f"USER_UNIT={unit}"]
-        return self.box.root("journalctl", "--no-pager", "--output=cat", *more, *of_unit).stdout
+        return self.box.root("journalctl", "--no-pager", "--output=cat", *more, *self._about()).stdout
+
+    def _about(self) -> list[str]:
+        return [f"_SYSTEMD_USER_UNIT={self.service}", "+", f"USER_UNIT={self.service}"]
 
     # Files
 
@@ -82,3 +97,30 @@ class Person:
         return sum(
             file.suffix in kinds and not file.name.startswith(".") for file in self.path(below).rglob("*")
         )
+
+
+class Served(Person):
+    """A normal user whose service is one of the system's: an administrator minds it, and she need not be logged in."""
+
+    def __init__(self, box: Box, name: str) -> None:
+        super().__init__(box, name)
+        self.service = f"astria-sync@{name}.service"
+
+    def systemctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.box.root("systemctl", *arguments, check=check)
+
+    def systemd_run(self, *line: str) -> str:
+        return self.box.root("systemd-run", f"--uid={self.name}", "--quiet", *line).stdout
+
+    @property
+    def drop_ins(self) -> Path:
+        return self.box.path(f"/etc/systemd/system/{self.service}.d")
+
+    def drops_in(self, name: str, text: str) -> Path:
+        file = self.drop_ins / f"{name}.conf"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def _about(self) -> list[str]:
+        return [f"_SYSTEMD_UNIT={self.service}", "+", f"UNIT={self.service}"]

@@ -10,28 +10,23 @@ from typing import Final
 
 from PIL import Image
 
-from tests.container.astria import URL, Astria
+from tests.container.astria import Astria
 from tests.container.box import Box, until
-from tests.container.person import UNIT, Person
+from tests.container.person import Person
 
 INBOX: Final = "Astria/inbox"
 OUTPUT: Final = "Astria/generated"
 CONFIG: Final = ".config/astria-sync/config.toml"
 SOON: Final = 60.0  # seconds in which whatever is expected must come
-_DROP_INS: Final = f".config/systemd/user/{UNIT}.d"
 
 
 class Stage:
-    """What the scenarios share."""
+    """What the scenarios share: a person's service."""
 
-    def __init__(self, box: Box, astria: Astria) -> None:
-        self.box, self.astria = box, astria
-        conf = box.path("/etc/environment.d/50-astria.conf")  # for her services, as for her shell
-        conf.parent.mkdir(exist_ok=True)
-        conf.write_text(f"ASTRIA_BASE_URL={URL}\n")
-        self.jane = Person(box, "jane", lingers=True)
-        self.joe = Person(box, "joe")
-        self._tunes = self._prompts = 0  # that she ordered
+    def __init__(self, box: Box, astria: Astria, owner: Person, other: Person) -> None:
+        """`owner` has the service, and `other` nothing to do with it."""
+        self.box, self.astria, self.owner, self.other = box, astria, owner, other
+        self._tunes, self._prompts = astria.made()  # with those that she ordered
         self.good = ""  # the configuration, when it was last known to be good
         self._names = itertools.count(1)
 
@@ -39,13 +34,13 @@ class Stage:
         """After a scenario that failed: what the next ones stand on is put back, so that they tell of themselves."""
         self.astria.cable(plugged=True)
         self.astria.mends()
-        for file in self.jane.path(_DROP_INS).glob("*.conf"):
+        for file in self.owner.drop_ins.glob("*.conf"):
             file.unlink()
         if self.good:
-            self.jane.saves(CONFIG, self.good, mode=0o600)
-        self.jane.systemctl("daemon-reload", check=False)
-        self.jane.systemctl("reset-failed", check=False)
-        self.jane.systemctl("restart", UNIT, check=False)
+            self.owner.saves(CONFIG, self.good, mode=0o600)
+        self.owner.systemctl("daemon-reload", check=False)
+        self.owner.systemctl("reset-failed", check=False)
+        self.owner.systemctl("restart", self.owner.service, check=False)
         with suppress(AssertionError):
             self.sent()
         self._tunes, self._prompts = self.astria.made()
@@ -57,16 +52,22 @@ class Stage:
         for n in range(2):
             photo = io.BytesIO()
             Image.new("RGB", (32, 32), (60 * next(self._names) % 256, 90, n * 100)).save(photo, "JPEG")
-            self.jane.saves(f"{INBOX}/{name}/{n}.jpg", photo.getvalue())
-        self.jane.saves(f"{INBOX}/{name}/tune.toml", 'name = "woman"\n')
+            self.owner.saves(f"{INBOX}/{name}/{n}.jpg", photo.getvalue())
+        self.owner.saves(f"{INBOX}/{name}/tune.toml", 'name = "woman"\n')
         self._tunes += 1
 
     def prompt(self, folder: str = "", *, inbox: str = INBOX, output: str = OUTPUT) -> str:
         """Save a prompt; where its pictures will come to."""
         name = f"shot{next(self._names)}"
-        self.jane.saves(Path(inbox, folder, f"{name}.prompt"), f"a lighthouse, number {name}")
+        self.owner.saves(
+            Path(inbox, folder, f"{name}.prompt"), f"a lighthouse for {self.owner.name}, number {name}"
+        )
         self._prompts += 1
         return str(Path(output, folder, name))
+
+    def ordered_again(self) -> None:
+        """She asked for one more of a prompt."""
+        self._prompts += 1
 
     def sent(self) -> None:
         """Wait until all that was ordered came into being, and is paid."""
@@ -79,24 +80,24 @@ class Stage:
     def delivered(self, *places: str, each: int = 1) -> None:
         """Wait for the pictures; nothing was paid but what was ordered."""
         for place in places:
-            until(lambda place=place: self.jane.pictures(place) == each, f"{each} pictures in {place}", SOON)
+            until(lambda place=place: self.owner.pictures(place) == each, f"{each} pictures in {place}", SOON)
         made = self.astria.made()
         assert made == (self._tunes, self._prompts), f"ordered {self._tunes, self._prompts}, paid {made}"
 
     # The service
 
     def pid(self) -> int:
-        return int(self.jane.unit("MainPID")["MainPID"])
+        return int(self.owner.unit("MainPID")["MainPID"])
 
     def kill(self) -> None:
         """As a crash, or the kernel when memory is short."""
         self.box.root("sh", "-c", f"kill -9 {self.pid()}")
 
     def restarts(self) -> int:
-        return int(self.jane.unit("NRestarts")["NRestarts"])
+        return int(self.owner.unit("NRestarts")["NRestarts"])
 
     def state(self) -> str:
-        return self.jane.unit("ActiveState")["ActiveState"]
+        return self.owner.unit("ActiveState")["ActiveState"]
 
     def back(self, after: int) -> None:
         """Wait until systemd has started it once more than so often, and it is ready."""
@@ -106,7 +107,7 @@ class Stage:
         """Wait for a line with all these words in its log, from a cursor on."""
 
         def found() -> str:
-            lines = self.jane.log(f"--after-cursor={since}").splitlines()
+            lines = self.owner.log(f"--after-cursor={since}").splitlines()
             return next((line for line in lines if all(word in line for word in words)), "")
 
         return until(found, f"a line in the log with {words}", SOON)
@@ -121,20 +122,26 @@ class Stage:
     @contextmanager
     def drop_in(self, name: str, text: str) -> Iterator[None]:
         """The service with an option changed, until the end of the block; what runs is started anew with it."""
-        file = self.jane.saves(f"{_DROP_INS}/{name}.conf", f"[Service]\n{text}\n")
-        self.jane.systemctl("daemon-reload")
+        file = self.owner.drops_in(name, f"[Service]\n{text}\n")
+        self.owner.systemctl("daemon-reload")
         try:
             yield
         finally:
             file.unlink()
             if not any(file.parent.iterdir()):
                 file.parent.rmdir()
-            self.jane.systemctl("daemon-reload")
+            self.owner.systemctl("daemon-reload")
 
-    def configure(self, change: tuple[str, str]) -> None:
+    def hurry(self) -> None:
+        """From here on nothing is waited for longer than it must be; as it is usually, it was seen once."""
+        self.configure(*((f"{key}_seconds = 5 ", f"{key}_seconds = 1 ") for key in ("settle", "poll")))
+        until(lambda: self.state() == "active", "the service is active again", SOON)
+
+    def configure(self, *changes: tuple[str, str]) -> None:
         """Change the configuration by hand, and have it re-read."""
-        before = self.jane.path(CONFIG).read_text()
-        assert change[0] in before, change
-        self.good = before.replace(*change)
-        self.jane.saves(CONFIG, self.good, mode=0o600)
-        self.jane.systemctl("reload", UNIT)
+        self.good = self.owner.path(CONFIG).read_text()
+        for change in changes:
+            assert change[0] in self.good, change
+            self.good = self.good.replace(*change)
+        self.owner.saves(CONFIG, self.good, mode=0o600)
+        self.owner.systemctl("reload", self.owner.service)

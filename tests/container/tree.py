@@ -24,7 +24,9 @@ PACKAGES: Final = (
     "python3-venv",
     "pipx",
     "ca-certificates",
-    "procps",  # kill, for ExecReload
+    # No procps: /bin/kill is not on every machine.
+    "libnotify-bin",  # notify-send
+    "python3-gi",  # a desktop of our own, that notifications reach
 )
 
 

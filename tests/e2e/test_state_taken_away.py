@@ -1,5 +1,6 @@
 """The state's file is removed, replaced, written over or locked under the running daemon: said, mended, and nothing paid twice."""
 
+import errno
 import logging
 import os
 import queue
@@ -17,7 +18,7 @@ from astria_sync import keeping, lock, loop, statefile
 from astria_sync.backup import back_up
 from astria_sync.clock import SystemClock
 from astria_sync.core.model import Command, Tick
-from astria_sync.errors import StateDamaged, StateLocked, StateUnusable
+from astria_sync.errors import StateDamaged, StateError, StateLocked, StateUnusable
 from astria_sync.journal import open_journal
 from astria_sync.keeping import sole_owner
 from astria_sync.trouble import StateGoneError
@@ -421,6 +422,22 @@ def test_a_full_disk_at_the_start(studio, monkeypatch, caplog, patient):
     with owner(studio, patient=True) as keeper:
         assert keeper.journal.get("created_at")
     assert len([r for r in caplog.records if "make room there" in r.getMessage()]) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_not_waited_for(studio, monkeypatch):
+    """In a service's sandbox nothing is made, and what is made outside of it later is not seen: a person has to."""
+    assert not studio.state.parent.exists()
+
+    def refused(folder):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(folder))
+
+    monkeypatch.setattr(keeping, "create_folder", refused)
+    with (
+        pytest.raises(StateError, match=r"is not there, and cannot be made .* make it yourself") as told,
+        owner(studio, patient=True),
+    ):
+        pass
+    assert told.value.exit_code == 2
 
 
 def test_the_lock_alone_is_taken_again(studio):
