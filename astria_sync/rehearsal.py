@@ -71,7 +71,7 @@ class _DiskOnly:
             self.done.append(Outcome(work=piece, result=walk(root, piece, self._clock)))
         elif isinstance(piece, work.ReadFolder) and root:
             try:
-                self.done.append(Outcome(work=piece, result=read_folder(root, piece.path)))
+                self.done.append(Outcome(work=piece, result=read_folder(root, piece.path, piece.inputs)))
             except OSError as error:
                 self.done.append(Outcome(work=piece, failure=error))
         elif isinstance(piece, packwork.FindPack) and self._ask:
