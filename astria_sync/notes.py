@@ -15,6 +15,7 @@ from astria_sync.core.plain import visible_lines
 from astria_sync.disk import leads_out
 from astria_sync.scan import TUNE_ERROR
 from astria_sync.stale import FAILED_PROMPTS
+from astria_sync.wording import of_variant
 
 _TRIES_AGAIN: Final = "astria-sync tries again as soon as the file changes, or on: astria-sync retry {path}"
 _RETRAIN: Final = "A new one is made of the pictures here on: astria-sync retrain {path}\nPrompts that need it wait, and go on with the new one."
@@ -151,7 +152,7 @@ def error_place(kind: str, location: Path) -> Path:
 
 
 def _told(reason: str, error: str, row: Prompt | None = None) -> str:
-    variant = ", ".join(f"{name}: {value}" for name, value in row.variant.items()) if row else ""
+    variant = of_variant(row.variant) if row else ""
     told = reason + (f":\n{error}" if error else "")
     return f"[{variant}] {told}" if variant else told
 
