@@ -181,6 +181,7 @@ def _recorded(engine: Engine) -> list[Planned]:
                 uploads=[],
                 reason=f"prompt {prompt.remote_id}: {record}",
                 estimate_usd=0.0,
+                variant=prompt.variant,
             )
         )
     return found
@@ -239,6 +240,7 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
         uploads=uploads,
         reason=reason,
         estimate_usd=estimate,
+        variant=prompt.variant,
     )
 
 
