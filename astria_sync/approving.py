@@ -1,10 +1,10 @@
 """`approve`: what `hold_above` or the day's limit holds back goes. To pass one is not to pass the other. And `retry` for packs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from astria_sync.core.lifecycle import Event
-from astria_sync.core.model import Source
+from astria_sync.core.model import Prompt, Source
 from astria_sync.costs import HELD_BACK
 from astria_sync.journal import Journal
 from astria_sync.stale import FAILED_PROMPTS
@@ -42,6 +42,13 @@ def let_go(journal: Journal, sources: Iterable[Source], wall: float) -> dict[str
     parts = [things(number, what) for what, number in count.items() if number]
     message = f"{' and '.join(parts)} let go." if parts else "Nothing is held back there."
     return {"count": sum(count.values()), "message": message}
+
+
+def orders_of(journal: Journal, source: Source) -> Iterator[tuple[Prompt, Source]]:
+    """Prompts of a file, or of a folder with what local packs ask for it; each with its own file."""
+    mine, of_it = (_FOLDERS, [source.id] * 2) if source.kind == "folder" else (_FILES, [source.id])
+    for prompt in journal.prompts(mine, of_it):
+        yield prompt, source if prompt.source_id == source.id else journal.source(prompt.source_id)
 
 
 def retry_packs(journal: Journal, source: Source, wall: float) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from astria_sync import pulljob
-from astria_sync.approving import let_go, nothing_failed, retry_packs
+from astria_sync.approving import let_go, nothing_failed, orders_of, retry_packs
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Source, Tune
 from astria_sync.errors import UsageError
@@ -109,8 +109,7 @@ class Commands:
 
     def _retry_source(self, source: Source) -> int:
         """How many things of one source go again."""
-        orders = self.journal.prompts("source_id = ?", [source.id])
-        count = sum(self._retry_prompt(prompt, source) for prompt in orders)
+        count = sum(self._retry_prompt(*one) for one in orders_of(self.journal, source))
         if source.missing_since is not None:  # there is nothing to make a tune of
             return count
         count += retry_packs(self.journal, source, self.wall)

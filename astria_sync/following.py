@@ -20,6 +20,7 @@ from astria_sync.doors import Doors
 from astria_sync.fetching import Fetching
 from astria_sync.prompting import Prompting
 from astria_sync.tuning import Tuning
+from astria_sync.vanishing import Vanishing
 
 _GONE_AFTER: Final = (
     4  # times in a row that an object is not shown where it should be: a list that lags once is no loss
@@ -43,9 +44,11 @@ class Following:
     _expiry_at: float = field(default=0.0, init=False)
     _denied: Counter[tuple[str, int]] = field(default_factory=Counter, init=False)
     binding: Binding = field(init=False)
+    vanishing: Vanishing = field(init=False)
 
     def __post_init__(self) -> None:
-        """Binding is a part of following, for whoever else finds an id."""
+        """Binding is a part of following, for whoever else finds an id; so is what may have vanished."""
+        self.vanishing = Vanishing(ctx=self.ctx, prompting=self.prompting, ask=self._ask)
         self.binding = Binding(
             ctx=self.ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching
         )
@@ -54,6 +57,7 @@ class Following:
 
     def plan(self) -> None:
         """Ask for what is due."""
+        self.vanishing.plan()
         if not self.ctx.gates.reads:
             return
         self.poll()
@@ -174,6 +178,8 @@ class Following:
                 self.binding.bind_tune(row, remote)
             else:
                 self.binding.progress(row, remote)
+                if isinstance(row, Tune) and row.absent:
+                    self.vanishing.is_there(row)
         elif verdict is Verdict.GONE:
             self._gone(row)
         elif row.remote_id is None and isinstance(result, Answer) and self.is_refusal(row, verdict, result):
@@ -217,10 +223,10 @@ class Following:
         if isinstance(row, Tune) and row.state is TuneState.QUEUED:
             reason = f"there is no tune {row.params.get('id')} in this account; correct id in tune.toml."
             self.binding.move(row, Event.REFUSED, reason=reason)
-        elif row.state is TuneState.READY:
-            self.binding.move(
-                row, Event.EXPIRED, reason="Astria has deleted the tune at the end of its 30 days"
-            )
+        elif isinstance(row, Tune) and row.state is TuneState.READY:
+            if become := self.vanishing.is_not(row):
+                self.binding.move(row, become[0], reason=become[1], absent=0)
+                self.vanishing.left_behind(row)
         elif row.absent + 1 < _GONE_AFTER:
             self.ctx.journal.change(f"{kind_of(row)}s", row.id, absent=row.absent + 1)
         elif isinstance(row, Prompt) and row.state is PromptState.DOWNLOADING:

@@ -37,7 +37,9 @@ def idle(engine: Engine) -> bool:
     untold = "current = 1 AND patch != '{}' AND state IN ('training', 'ready')"
     if gates.AUTH not in closed and engine.ctx.journal.tunes(untold):
         return False
-    if gates.AUTH not in closed and (engine.auditing.urgent or engine.pulling.restless):
+    if gates.AUTH not in closed and (
+        engine.auditing.urgent or engine.pulling.restless or engine.following.vanishing.restless
+    ):
         return False
     # Of a root that is not there nothing is sent, nor of one with an output that cannot be read.
     sending = engine.ctx.walked - engine.adopting.resting()

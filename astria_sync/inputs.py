@@ -4,9 +4,10 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from astria_sync import promptfile
-from astria_sync.core.model import Look
+from astria_sync import parameters, promptfile
+from astria_sync.core.model import FolderSight, Look, Source
 from astria_sync.errors import FileProblem
 from astria_sync.scan import stamp_of
 
@@ -20,9 +21,11 @@ class Inputs:
     prompts: Mapping[str, str]  # each prompt's stamp, as it was read
 
 
-def look(folder: Path, pictures: Collection[str], prompts: Sequence[str]) -> Inputs:
-    """Read the prompts of a folder for the pictures that they use."""
-    used: set[str] = set()
+def look(
+    folder: Path, pictures: Collection[str], prompts: Sequence[str], named: Collection[str] = ()
+) -> Inputs:
+    """Read the prompts of a folder for the pictures that they use; `named`: those that its settings name for all of them."""
+    used = _here(named, folder)
     faulty: dict[str, bytes | None] = {}
     read_at: dict[str, str] = {}
     for name in prompts if pictures else ():
@@ -45,8 +48,23 @@ def look(folder: Path, pictures: Collection[str], prompts: Sequence[str]) -> Inp
 
 def _used(parsed: promptfile.PromptFile, folder: Path) -> set[str]:
     """Files of this folder, however their way is written: `../looks/pose.jpg` may be the one beside it."""
-    written = [part for one in parsed.requests for parts in one.files.values() for part in parts]
+    return _here([part for one in parsed.requests for parts in one.files.values() for part in parts], folder)
+
+
+def _here(written: Collection[str], folder: Path) -> set[str]:
     return {os.path.relpath(folder / part, folder) for part in written}
+
+
+def named(prompt: Mapping[str, Any]) -> tuple[str, ...]:
+    """Files that the `[prompt]` of settings has every prompt take along, also one that is dropped later."""
+    files = parameters.split_files(prompt)[1]
+    return tuple(sorted({part for parts in files.values() for part in parts}))
+
+
+def known(source: Source, sight: FolderSight, now: tuple[str, ...]) -> bool:
+    """Whether a folder's pictures are those that were read before, and were taken for a subject's; `now`: what is `named` now."""
+    read = source.content and source.stamp and source.settings.get("read") == sight.stamp
+    return bool(read) and source.is_image_folder and named(source.settings.get("prompt", {})) == now
 
 
 def _doubt(pictures: Collection[str], faulty: Mapping[str, bytes | None]) -> str:

@@ -228,6 +228,7 @@ class Loop:
             self._engine.telling.next_due(),
             self._engine.pulling.wakes(),
             self._engine.news.next_due(),
+            self._engine.following.vanishing.next_due,
             deadline,
             # As of the last plan: what has become due since then was seen by nobody yet.
             self._engine.ctx.journal.next_deadline(self._engine.planned_at),

@@ -14,8 +14,9 @@ from astria_sync.core.model import Prompt, Tune
 from astria_sync.core.prices import FREE_BRANCH, dollars
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 from astria_sync.journal import Journal
+from astria_sync.wording import REHEARSAL
 
-MARK: Final = "_rehearsal"  # in the variant of a prompt's row
+MARK: Final = REHEARSAL  # in the variant of a prompt's row
 STEM: Final = "-rehearsal"  # behind the name of what it makes
 ANY_TUNE: Final = "*"  # what a prompt waits for that any tune would do
 NONE_YET: Final = (

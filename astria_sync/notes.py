@@ -10,16 +10,21 @@ from typing import Final
 from astria_sync.context import Context
 from astria_sync.core.account import is_account
 from astria_sync.core.lifecycle import TuneState
-from astria_sync.core.model import Prompt, Source
+from astria_sync.core.model import Prompt, Source, Tune
 from astria_sync.core.plain import visible_lines
 from astria_sync.disk import leads_out
 from astria_sync.scan import TUNE_ERROR
 from astria_sync.stale import FAILED_PROMPTS
+from astria_sync.wording import of_variant
 
 _TRIES_AGAIN: Final = "astria-sync tries again as soon as the file changes, or on: astria-sync retry {path}"
+_RETRAIN: Final = "A new one is made of the pictures here on: astria-sync retrain {path}\nPrompts that need it wait, and go on with the new one."
+_NAMED: Final = (
+    "Name another by `id` in tune.toml; or take `id` out, and a tune of the pictures here is made on retrain."
+)
 _FAILED: Final = (
     "SELECT source_id FROM prompts WHERE state IN ('failed', 'deleted') "
-    "UNION ALL SELECT source_id FROM tunes WHERE state = 'failed' "
+    "UNION ALL SELECT source_id FROM tunes WHERE state IN ('failed', 'deleted') AND current = 1 "
     "UNION ALL SELECT source_id FROM packs WHERE state = 'failed'"
 )
 _SHOWN: Final = 20  # failed requests of one matrix that are spelled out
@@ -111,12 +116,20 @@ class Notes:
         parts = [f"{shown} could not be used.", *failures[:_SHOWN]]
         if len(failures) > _SHOWN:
             parts.append(f"… and {len(failures) - _SHOWN} more; see: astria-sync status {_quoted(source)}")
-        parts.append(_TRIES_AGAIN.format(path=_quoted(source)))
+        if not self._lost_tune(source) or len(failures) > 1:
+            parts.append(_TRIES_AGAIN.format(path=_quoted(source)))
         return visible_lines("\n\n".join(parts)) + "\n"
 
     def _tune(self, source: Source) -> list[str]:
+        if tune := self._lost_tune(source):
+            then = _NAMED if "id" in tune.params else _RETRAIN.format(path=_quoted(source))
+            return [f"{tune.reason.rstrip('.')}.\n{then}"]
         tune = self.ctx.journal.current_tune(source.id)
         return [_told(tune.reason, tune.error)] if tune and tune.state is TuneState.FAILED else []
+
+    def _lost_tune(self, source: Source) -> Tune | None:
+        tune = self.ctx.journal.current_tune(source.id) if source.kind == "folder" else None
+        return tune if tune and tune.state is TuneState.DELETED else None
 
     def _packs(self, source: Source) -> list[str]:
         failed = "source_id = ? AND state = 'failed' AND current = 1 ORDER BY id"
@@ -139,7 +152,7 @@ def error_place(kind: str, location: Path) -> Path:
 
 
 def _told(reason: str, error: str, row: Prompt | None = None) -> str:
-    variant = ", ".join(f"{name}: {value}" for name, value in row.variant.items()) if row else ""
+    variant = of_variant(row.variant) if row else ""
     told = reason + (f":\n{error}" if error else "")
     return f"[{variant}] {told}" if variant else told
 

@@ -1,6 +1,7 @@
 """What `plan` shows: one request that would be sent or would not; here those of folders, for tunes and packs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from astria_sync import scan
@@ -34,6 +35,9 @@ class Planned:
     uploads: list[str]
     reason: str
     estimate_usd: float | None  # None: not known
+    variant: Mapping[str, str] = field(
+        default_factory=dict
+    )  # which of its file's requests: folder, values of the matrix
 
 
 def planned_packs(engine: Engine) -> list[Planned]:
@@ -165,7 +169,8 @@ def priced(engine: Engine, kind: Kind, *, going: bool, approved: bool) -> tuple[
         price = spending.price(kind)
         return _usd(price), ""
     left = spending.day.left
-    leave, price = spending.ask(kind, approved=approved)
+    leave, _ = spending.ask(kind, approved=approved)
+    price = spending.price(kind)  # which nobody asks for where there is no limit
     # The price of the first that nobody knows is known by the time that the next one goes.
     goes = leave is Leave.NOW or (price is None and left is not None and left > 0)
     return _usd(price), "" if goes else spending.reason(price)

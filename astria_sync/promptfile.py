@@ -161,9 +161,23 @@ def _contradictions(
     yield from parameters.clashes(names, where=where)
     if body.strip() and ("text" in table or ("text" in axes and not _is_used("text", body))):
         yield f"{where}: there is a text below the block and one in it; keep one of them."
-    for key in extra:
+    for key, value in extra.items():
+        if not _can_be_sent(value):
+            yield (
+                f"{where}: {key} under extra is, or holds, something that no form can say (nothing, an empty list or table, "
+                "a list or table within a list); fill it in, or take it out."
+            )
         if key in names or key in _NEVER_EXTRA:
             yield f"{where}: {key} under extra is a parameter of its own; write it once, outside of extra."
+
+
+def _can_be_sent(value: Any) -> bool:
+    """Whether a form has words for it: scalars, lists of scalars, and tables of these."""
+    if isinstance(value, dict):
+        return bool(value) and all(_can_be_sent(entry) for entry in value.values())
+    if isinstance(value, list):
+        return bool(value) and all(not isinstance(entry, dict | list | None) for entry in value)
+    return value is not None
 
 
 def _requests(

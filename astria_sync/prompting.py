@@ -215,7 +215,9 @@ class Prompting:
         lately = "(created_at > ? OR (sought = 1 AND state = 'queued'))"
         burst = f"{mine} AND {lately} AND state IN ('settling', 'waiting', 'queued', 'held', 'failed')"
         since = [self.ctx.since(BURST_SECONDS)]
-        count = journal.value(f"SELECT count(*) FROM prompts WHERE {burst}", since)
+        # No further than to the first that is too many: a large matrix comes here for each few of its rows.
+        some = f"SELECT count(*) FROM (SELECT 1 FROM prompts WHERE {burst} LIMIT ?)"
+        count = journal.value(some, [*since, limit + 1])
         if count + each.coming(journal, self._packs or ()) > limit:
             journal.change_all("prompts", "crowd = 1", f"crowd = 0 AND {burst}", *since)
         crowd = journal.prompts(f"{mine} AND crowd = 1 AND state = 'queued'")

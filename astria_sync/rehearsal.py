@@ -71,7 +71,7 @@ class _DiskOnly:
             self.done.append(Outcome(work=piece, result=walk(root, piece, self._clock)))
         elif isinstance(piece, work.ReadFolder) and root:
             try:
-                self.done.append(Outcome(work=piece, result=read_folder(root, piece.path)))
+                self.done.append(Outcome(work=piece, result=read_folder(root, piece.path, piece.inputs)))
             except OSError as error:
                 self.done.append(Outcome(work=piece, failure=error))
         elif isinstance(piece, packwork.FindPack) and self._ask:
@@ -181,6 +181,7 @@ def _recorded(engine: Engine) -> list[Planned]:
                 uploads=[],
                 reason=f"prompt {prompt.remote_id}: {record}",
                 estimate_usd=0.0,
+                variant=prompt.variant,
             )
         )
     return found
@@ -239,6 +240,7 @@ def _planned_prompt(engine: Engine, prompt: Prompt, source: Source) -> Planned:
         uploads=uploads,
         reason=reason,
         estimate_usd=estimate,
+        variant=prompt.variant,
     )
 
 

@@ -43,18 +43,21 @@ _COMMON: Final = (
     "o.next_at, o.url, o.cost_mc, o.spare_of, o.delete_at"
 )
 _OF_PACK: Final = "(SELECT coalesce(nullif(slug, ''), name) FROM packs WHERE id = o.pack_run) AS pack"
+_NO_CROWD: Final = "0 AS crowd, 0 AS is_read"
 _TUNES: Final = f"""
-    SELECT 'tune' AS kind, {_COMMON}, 0 AS pulled, o.changed, ({FAILED_TUNE}) AS failed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted
+    SELECT 'tune' AS kind, {_COMMON}, 0 AS pulled, o.changed, ({FAILED_TUNE}) AS failed, ({STALE_TUNE}) AS stale, '{{}}' AS variant, 0 AS saved, 0 AS wanted, {_NO_CROWD},
+        EXISTS (SELECT 1 FROM packs k WHERE k.source_id = o.source_id AND k.current = 1 AND k.state = 'held') AS pack_held
     FROM tunes o JOIN sources s ON s.id = o.source_id"""
 _PROMPTS: Final = f"""
     SELECT 'prompt' AS kind, {_COMMON}, o.pulled, o.folder, o.output, o.stem, 0 AS changed, ({FAILED_PROMPT}) AS failed, ({STALE_PROMPT}) AS stale, o.variant, {_OF_PACK},
+        o.crowd = 1 AND o.approved = 0 AS crowd, o.fingerprint != '' AS is_read,
         (SELECT count(*) FROM images WHERE prompt_id = o.id AND state = 'saved') AS saved,
         (SELECT count(*) FROM images WHERE prompt_id = o.id) AS wanted
     FROM prompts o JOIN sources s ON s.id = o.source_id"""
 _PACKS: Final = f"""
     SELECT 'pack' AS kind, 0 AS pulled, o.id AS row, s.path, s.root, s.problem, o.state, o.order_id AS id, o.reason, o.error, o.updated_at,
         o.next_at, '' AS url, 0 AS cost_mc, NULL AS spare_of, NULL AS delete_at, 0 AS changed, o.state = 'failed' AS failed,
-        ({STALE_PACK}) AS stale, '{{}}' AS variant, coalesce(nullif(o.slug, ''), o.name) AS pack, o.expected AS wanted,
+        ({STALE_PACK}) AS stale, '{{}}' AS variant, {_NO_CROWD}, coalesce(nullif(o.slug, ''), o.name) AS pack, o.expected AS wanted,
         (SELECT count(*) FROM prompts WHERE pack_run = o.id AND spare_of IS NULL) AS saved
     FROM packs o JOIN sources s ON s.id = o.source_id"""
 
@@ -163,7 +166,15 @@ def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) ->
     )
     for select, stale, also, in_any_case, every in selects:
         wanted = every if everything else f"({telling}{also}) AND NOT ({stale}){in_any_case}"
-        yield from connection.execute(f"{select} WHERE {within} AND ({wanted})")
+        yield from connection.execute(f"{select} WHERE {_mine(select, within)} AND ({wanted})")
+
+
+def _mine(select: str, within: str) -> str:
+    """The same condition on orders: what a local pack asks for of a folder belongs to that folder as well."""
+    if "prompts o" not in select or within == "1":
+        return within
+    of_it = within.replace("s.", "f.")
+    return f"({within} OR EXISTS (SELECT 1 FROM sources f WHERE f.id = o.subject_id AND {of_it}))"
 
 
 def pick(
@@ -222,9 +233,10 @@ def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
 def _counts(connection: sqlite3.Connection, within: str) -> dict[str, Any]:
     counts: dict[str, Any] = _empty({})["counts"]
     for table, stale in (("tunes", STALE_TUNE), ("prompts", STALE_PROMPT)):
+        orders = f"{table} o JOIN sources s ON s.id = o.source_id"
         sql = f"""
-            SELECT o.state, count(*) FROM {table} o JOIN sources s ON s.id = o.source_id
-            WHERE {within} AND o.spare_of IS NULL AND NOT ({stale}) GROUP BY o.state"""
+            SELECT o.state, count(*) FROM {orders}
+            WHERE {_mine(orders, within)} AND o.spare_of IS NULL AND NOT ({stale}) GROUP BY o.state"""
         counts[table] |= dict(connection.execute(sql))
     sql = f"""
         SELECT count(*), coalesce(sum(i.size), 0) FROM images i

@@ -25,6 +25,7 @@ from astria_sync.reconciling import Reconciling
 from astria_sync.room import Room
 from astria_sync.spending import Spending
 from astria_sync.tuning import Tuning
+from astria_sync.vanishing import REFUSED
 from astria_sync.wording import COLLAPSED_PROMPT, COLLAPSED_TUNE
 
 _SOUGHT_AT_ONCE: Final = 250
@@ -226,7 +227,8 @@ class Sending:
             if isinstance(result, Answer):
                 self.doors.close_for(verdict, result)  # a server in trouble is not given the next one at once
         elif isinstance(result, Answer) and self.following.is_refusal(row, verdict, result):
-            self.following.binding.move(row, Event.REFUSED, reason="Astria refused it", error=message(result))
+            reason = self.following.vanishing.refused(row, result) if isinstance(row, Prompt) else REFUSED
+            self.following.binding.move(row, Event.REFUSED, reason=reason, error=message(result))
         else:
             self._not_now(row, verdict, result)
 

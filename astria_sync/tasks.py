@@ -7,7 +7,7 @@ import dataclasses
 import errno
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,7 +98,7 @@ class Tasks:
         return walk(self._roots[piece.root], piece, self._clock)
 
     def _read_folder(self, piece: work.ReadFolder) -> work.FolderRead:
-        return read_folder(self._roots[piece.root], piece.path)
+        return read_folder(self._roots[piece.root], piece.path, piece.inputs)
 
     def _create_tune(self, piece: work.CreateTune) -> Answer | NoAnswer:
         try:
@@ -245,7 +245,7 @@ def walk(root: scan.Root, piece: work.Walk, clock: Clock) -> tuple[Look, ...]:
     return tuple(looks)
 
 
-def read_folder(root: scan.Root, path: str) -> work.FolderRead:
+def read_folder(root: scan.Root, path: str, named: Sequence[str]) -> work.FolderRead:
     """Check and hash everything that a folder would be sent with."""
     folder = Path(root.path, path)
     found = scan.contents(root, path)
@@ -264,7 +264,7 @@ def read_folder(root: scan.Root, path: str) -> work.FolderRead:
         except FileProblem as error:
             problems += error.problems
     content = hashlib.sha256("\n".join([*sorted(hashes), *urls]).encode()).hexdigest()
-    used = inputs.look(folder, found.pictures, found.prompts)
+    used = inputs.look(folder, found.pictures, found.prompts, named)
     return work.FolderRead(
         stamp=scan.contents(root, path).stamp,
         content=content,

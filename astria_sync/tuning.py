@@ -57,15 +57,14 @@ class Tuning:
             self.intake.settled(source, stamp)
             self._judge(source, is_image_folder=wanted, problems=problems)
             return
-        if (
-            settings.id is not None
-            or not sight.stamp
-            or (source.content and source.stamp and source.settings.get("read") == sight.stamp)
-        ):
+        named = inputs.named(settings.prompt)
+        if settings.id is not None or not sight.stamp or inputs.known(source, sight, named):
             self.intake.settled(source, stamp)
             self._judge(source, is_image_folder=True, problems=())
             return
-        piece = work.ReadFolder(source_id=source.id, root=source.root, path=source.path, stamp=stamp)
+        piece = work.ReadFolder(
+            source_id=source.id, root=source.root, path=source.path, stamp=stamp, inputs=named
+        )
         self.ctx.start(("read", source.id), piece)
 
     def read(
@@ -107,10 +106,11 @@ class Tuning:
             self._judge(source, is_image_folder=False, problems=(result.doubt,))
             return
         self.ctx.journal.change("sources", source.id, settings=settings)
+        only_inputs = result.only_inputs and not (tune and tune.armed_at)  # a tune that was paid for stays
         self._judge(
             self.ctx.journal.source(source.id),
-            is_image_folder=not result.only_inputs,
-            problems=() if result.only_inputs else _lacking(source, result),
+            is_image_folder=not only_inputs,
+            problems=() if only_inputs else _lacking(source, result),
         )
 
     def looked(self, look: Look) -> None:

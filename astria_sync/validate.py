@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, inspect
@@ -69,8 +69,23 @@ def check(
             try:
                 good[key] = _convert(value, fields[key])
             except (msgspec.ValidationError, OverflowError):
-                problems.append(f"{where}: {key} must be {expected(fields[key])}, not {found(value)}.")
+                told = _wrong_entry(value, fields[key]) or f"not {found(value)}"
+                problems.append(f"{where}: {key} must be {expected(fields[key])}, {told}.")
     return good, problems
+
+
+def _wrong_entry(value: Any, kind: Any) -> str:
+    """Which entry of a list it is that does not fit; "" if that is not the trouble."""
+    for one in kind.types if isinstance(kind, Either) else (kind,):
+        plain = get_args(one)[0] if get_origin(one) is Annotated else one
+        if not isinstance(value, list) or get_origin(plain) not in {tuple, list}:
+            continue
+        for number, entry in enumerate(value, start=1):
+            try:
+                msgspec.convert(entry, get_args(plain)[0])
+            except (msgspec.ValidationError, OverflowError):
+                return f"and entry {number}, {found(entry)}, is none"
+    return ""
 
 
 def _convert(value: Any, kind: Any) -> Any:
@@ -115,6 +130,8 @@ def found(value: Any) -> str:
             return "this list" if value else "an empty list"
         case dict():
             return "a table"
+        case None:
+            return "nothing"
         case _:
             return "a date or time"
 

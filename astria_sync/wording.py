@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 _AGAIN: Final = "goes again when the file changes, or on: astria-sync retry PATH"
+_CROWD: Final = "too many new prompts came at one go: it is held back when that is ready, unless let go before: astria-sync approve PATH"
+REHEARSAL: Final = "_rehearsal"  # in a variant, of what is made for nothing
 
 COLLAPSED_TUNE: Final = (
     "Astria answered with tune {id}, which was there before (idempotency is on and the title {title!r} is taken); "
@@ -47,7 +49,8 @@ def why_and_then(order: Any, around: Circumstances) -> tuple[str, str]:
         return problem, "what was made before stays; mend the file"
     words = _PACK_BY_STATE if order["kind"] == "pack" else _BY_STATE
     why, then = words.get(order["state"], _BY_STATE[order["state"]])(order, around)
-    return told or why, "" if "`astria-sync " in told else then
+    hinted = "`astria-sync " in told and then != _CROWD
+    return told or why, "" if hinted else then
 
 
 def _told(order: Any) -> str:
@@ -57,13 +60,23 @@ def _told(order: Any) -> str:
     return ": ".join(part for part in (reason, error.rstrip(".")) if part)
 
 
-def _settling(_: Any, around: Circumstances) -> tuple[str, str]:
+def of_variant(variant: Mapping[str, Any]) -> str:
+    """Which of a file's requests it is, in words: its folder, its values of the matrix, and whether it is rehearsed."""
+    told = [f"{name}: {value}" for name, value in variant.items() if name != REHEARSAL]
+    return ", ".join([*told, *(["rehearsal"] if REHEARSAL in variant else [])])
+
+
+def _settling(order: Any, around: Circumstances) -> tuple[str, str]:
+    if order["is_read"]:
+        return "read", _unless_stopped(around, "whether it can go is being looked at")
     return "new, or being changed", _unless_stopped(
         around, "it is taken up once nothing in it changes any more"
     )
 
 
-def _waiting(_: Any, around: Circumstances) -> tuple[str, str]:
+def _waiting(order: Any, around: Circumstances) -> tuple[str, str]:
+    if order["crowd"]:
+        return "waits for what it mentions", _CROWD
     return "waits for what it mentions", _unless_stopped(around, "goes by itself when that is ready")
 
 
@@ -73,6 +86,8 @@ def _held(_: Any, around: Circumstances) -> tuple[str, str]:
 
 
 def _queued(order: Any, around: Circumstances) -> tuple[str, str]:
+    if order["kind"] == "tune" and order["pack_held"]:
+        return "goes with its pack, which is held back", "goes on: astria-sync approve PATH"
     why = "ready to be sent"
     if around.paused:
         return why, "rests until: astria-sync resume"

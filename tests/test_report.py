@@ -10,7 +10,8 @@ import pytest
 import sqlite_utils
 from sqlite_utils import Database
 
-from astria_sync import report, schema
+from astria_sync import mocks, report, schema
+from astria_sync.cli.labels import label_of
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.errors import StateDamaged, StateError
 from astria_sync.journal import open_journal
@@ -448,3 +449,44 @@ def test_another_programs_database_is_none_of_ours(tmp_path):
     connection.close()
     assert report.snapshot(tmp_path / "x.db", now=NOW, daemon=STOPPED)["items"] == []
     assert report.roots_known(tmp_path / "x.db") == set()
+
+
+def test_one_of_a_crowd_that_waits_is_told_to_be_held_then(books):
+    """It does not go by itself when its tune is ready, unless a person lets it go; `approve` works already."""
+    waits = {"reason": "waits for <jane>: its tune is training", "fingerprint": "f"}
+    books.prompt("a.prompt", "waiting", crowd=1, **waits)
+    item = books.only()
+    assert item["why"] == "waits for <jane>: its tune is training"
+    assert "held back when that is ready" in item["then"]
+    assert "astria-sync approve PATH" in item["then"]
+    books.journal.change_all("prompts", "approved = ?", "id > 0", True)
+    assert books.only()["then"] == "goes by itself when that is ready"
+
+
+def test_what_is_read_and_not_judged_yet_is_told_as_that(books):
+    """The rows of a large matrix are looked at some at a time: their file is not being changed."""
+    books.prompt("a.prompt", "settling", fingerprint="f")
+    assert books.only()["reason"] == "read; whether it can go is being looked at"
+    books.journal.change_all("prompts", "fingerprint = ?", "id > 0", "")
+    assert books.only()["why"] == "new, or being changed"
+
+
+def test_a_tune_whose_pack_is_held_is_not_sent_next(books):
+    """It goes with the pack, which waits for a person or the day."""
+    folder = books.tune("jane", "queued")
+    assert books.only()["why"] == "ready to be sent"
+    times = {"created_at": NOW, "updated_at": NOW}
+    books.journal.add("packs", source_id=folder, state="held", name="p", **times)
+    (tune,) = (one for one in books.look()["items"] if one["kind"] == "tune")
+    assert tune["reason"] == "goes with its pack, which is held back; goes on: astria-sync approve PATH"
+
+
+def test_a_rehearsal_is_called_so():
+    """Not by the name that it has in the journal."""
+    item = {
+        "path": "a.prompt",
+        "root": "/in",
+        "kind": "prompt",
+        "variant": {"dress": "red", mocks.MARK: "free"},
+    }
+    assert label_of(item, "") == "a.prompt [dress: red, rehearsal]"

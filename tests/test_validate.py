@@ -163,3 +163,17 @@ def test_each_error_has_its_exit_code_and_all_its_problems(kind, code):
     """Scripts tell errors apart by the code, people by the sentences."""
     error = kind("one.", "two.")
     assert (error.exit_code, error.problems, str(error)) == (code, ("one.", "two."), "one.\ntwo.")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (["https://x/1.jpg", "htp://x"], 'a list of http(s) URLs, and entry 2, the text "htp://x", is none.'),
+        ([None], "a list of http(s) URLs, and entry 1, nothing, is none."),
+        ("x", 'a list of http(s) URLs, not the text "x".'),
+    ],
+)
+def test_the_wrong_entry_of_a_list_is_named(value, words):
+    """Among fifty addresses nobody finds it without."""
+    urls = Annotated[tuple[Url, ...], Meta(description="a list of http(s) URLs")]
+    assert check({"a": value}, {"a": urls}, where="f")[1] == [f"f: a must be {words}"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astria_sync.cli.common import visible
+from astria_sync.wording import of_variant
 
 
 def names_of(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -21,7 +22,7 @@ def names_of(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def label_of(item: Mapping[str, Any], root: str) -> str:
     """An item of `status` in a few words; `root` is what names_of says of its root."""
     path = os.path.basename(item["root"]) if item["path"] == "." else root + item["path"]
-    variant = ", ".join(f"{name}: {value}" for name, value in item.get("variant", {}).items())
+    variant = of_variant(item.get("variant", {}))
     if pack := item.get("pack"):
         path, variant = (
             f"{path}/",

@@ -19,6 +19,7 @@ from astria_sync.cli.common import (
 )
 from astria_sync.cli.completion import KnownPath
 from astria_sync.core.prices import dollars
+from astria_sync.wording import of_variant
 
 _SHADES: Final = {"failed": "red", "deleted": "red", "expired": "yellow", "done": "green", "ready": "green"}
 
@@ -88,7 +89,7 @@ def _waited(event: Mapping[str, Any]) -> str:
 
 def _item(item: Mapping[str, Any], *, several: bool) -> Iterator[str]:
     name = item["kind"] if item["id"] is None else f"{item['kind']} {item['id']}"
-    variant = ", ".join(f"{key}: {value}" for key, value in item["variant"].items())
+    variant = of_variant(item["variant"])
     parts = [f"{item['path']}: {name}" if several else name, f"[{variant}]" if variant else ""]
     head = visible(" ".join(part for part in parts if part))
     money = f", {dollars(item['cost_usd'])}" if item["cost_usd"] else ""

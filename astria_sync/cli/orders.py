@@ -3,15 +3,23 @@
 A running daemon does it in its own thread; without one, this process takes its lock and does the same.
 """
 
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from astria_sync.cli.common import Invocation, command, json_option, pass_invocation, say, show_json
 from astria_sync.cli.completion import KnownPath
+from astria_sync.errors import StateLocked
 
+if TYPE_CHECKING:
+    from astria_sync.settings import Settings
+
+_PATIENCE: Final = 5.0  # seconds that a daemon has to begin, or to end
+_NAP: Final = 0.1
 _NO_DAEMON = "No daemon runs; it is taken up by the next: astria-sync run"
 
 
@@ -97,9 +105,7 @@ def give(
     answer: dict[str, Any] | None = ask(settings.state, name, arguments)
     alone = answer is None
     if answer is None:
-        from astria_sync.service import command_without_daemon
-
-        answer = command_without_daemon(settings, name, arguments)
+        answer, alone = _without_daemon(settings, name, arguments)
     if as_json:
         show_json(answer)
     if "error" in answer:
@@ -110,3 +116,25 @@ def give(
         if alone and answer.get("count") and name != "pause":
             say(_NO_DAEMON)
     return 0
+
+
+def _without_daemon(
+    settings: "Settings", name: str, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """Nobody listens: done here, and true; or by a daemon that has just begun, or is ending, and has the state for a moment."""
+    from astria_sync.control import ask
+    from astria_sync.service import command_without_daemon
+
+    for _ in range(int(_PATIENCE / _NAP)):
+        with suppress(StateLocked):
+            return command_without_daemon(settings, name, arguments), True
+        time.sleep(_NAP)
+        if answer := ask(settings.state, name, arguments):
+            return answer, False
+    try:
+        return command_without_daemon(settings, name, arguments), True
+    except StateLocked as error:
+        raise StateLocked(
+            *error.problems,
+            f"It takes no orders yet, or none any more; if it is a daemon that starts, say `{name}` again.",
+        ) from None

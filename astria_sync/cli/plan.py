@@ -18,6 +18,7 @@ from astria_sync.cli.common import (
     visible,
 )
 from astria_sync.core.prices import dollars
+from astria_sync.wording import of_variant
 
 if TYPE_CHECKING:
     from astria_sync.planned import Planned
@@ -100,12 +101,13 @@ def _as_json(planned: Sequence["Planned"]) -> dict[str, Any]:
             "reason": one.reason,
             "estimate_usd": one.estimate_usd,
         }
+        | ({"variant": dict(one.variant)} if one.kind == "prompt" else {})
         for one in planned
         if one.state not in _NO_REQUEST
     ]
     others = {
         state: [
-            {"path": one.path, "root": one.root, "reason": one.reason}
+            {"path": one.path, "root": one.root, "reason": one.reason, "variant": dict(one.variant)}
             for one in planned
             if one.state == state
         ]
@@ -146,12 +148,16 @@ def _for_people(planned: Sequence["Planned"], *, verbose: bool) -> None:
 
 def _one(one: "Planned", *, verbose: bool) -> None:
     path = one.root if one.path == "." else one.path
-    show(f"  {visible(path)}{'' if one.kind == 'prompt' else '/'}")
+    variant = of_variant(one.variant)
+    show(
+        f"  {visible(path)}{'' if one.kind == 'prompt' else '/'}{visible(f' [{variant}]') if variant else ''}"
+    )
     if one.reason:
         show(f"      {visible(' '.join(one.reason.split()))}")
     if one.state in _SENT_NEVER:
         return
-    price = _UNPRICED if one.estimate_usd is None else f"about {dollars(one.estimate_usd)}"
+    about = f"about {dollars(one.estimate_usd)}" if one.estimate_usd else "free"
+    price = _UNPRICED if one.estimate_usd is None else about
     files = f", {count(len(one.uploads), 'file')}" if one.uploads else ""
     show(f"      {visible(one.method_path)}{files}, {price}")
     for name, value in one.fields:

@@ -16,6 +16,7 @@ from astria_sync.cli.remote import (
     owned,
     reached,
     require_answer,
+    say_whose,
     show_list,
     workspace_option,
 )
@@ -145,6 +146,7 @@ def delete_prompt(
         path = f"/tunes/{tune_id}/prompts/{prompt_id}"
         answer = account.change("DELETE", path, (), what=what, look=look)
     done(answer, f"Prompt {prompt_id} is deleted at Astria.", as_json=as_json)
+    say_whose(invocation, "prompt", prompt_id)
     return 0
 
 

@@ -1,5 +1,6 @@
 """What the commands about the account share: the way to Astria, options, lists, the question before something is deleted."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from astria_sync.errors import AstriaSyncError, UsageError
 
 if TYPE_CHECKING:
     from astria_sync.account import Account
+    from astria_sync.owned import Owner
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _USUAL: Final = 20  # of a list
@@ -169,10 +171,8 @@ def require_answer(*, yes: bool) -> None:
 
 def owned(invocation: Invocation, kind: str, remote_id: int) -> str:
     """A sentence about the file or folder here that owns it; "" if none does."""
-    from astria_sync.owned import owner
-
     try:
-        found = owner(invocation.settings(any_model=True).state, kind, remote_id)
+        found = _owner(invocation, kind, remote_id)
     except AstriaSyncError as error:
         return f"Whether a file or folder here owns it is not known: {error.problems[0]}"
     if found is None:
@@ -180,6 +180,27 @@ def owned(invocation: Invocation, kind: str, remote_id: int) -> str:
     if kind == "tune":
         return f"It is the tune of the folder {found.path}, whose prompts use it."
     return f"It was ordered by {found.path}; {found.saved} of its {found.wanted} pictures are here."
+
+
+def say_whose(invocation: Invocation, kind: str, remote_id: int) -> None:
+    """After it was deleted, asked or not: which file or folder here has lost it, and what to do."""
+    try:
+        found = _owner(invocation, kind, remote_id)
+    except AstriaSyncError:
+        return  # an account without a configuration, most likely; whoever was asked has read of it
+    if found is None:
+        return
+    place = shlex.quote(str(found.path))
+    if kind == "tune":
+        say(f"It was the tune of {found.path}; for a new one: {invocation.itself()} retrain {place}")
+    else:
+        say(f"It was ordered by {found.path}; to make it once more: {invocation.itself()} rerun {place}")
+
+
+def _owner(invocation: Invocation, kind: str, remote_id: int) -> "Owner | None":
+    from astria_sync.owned import owner
+
+    return owner(invocation.settings(any_model=True).state, kind, remote_id)
 
 
 def look_with(invocation: Invocation, words: str, workspace: str | None) -> str:

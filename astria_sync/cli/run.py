@@ -24,6 +24,7 @@ from astria_sync.cli.common import (
     visible,
 )
 from astria_sync.core.prices import dollars
+from astria_sync.wording import of_variant
 
 log = logging.getLogger("astria_sync")
 
@@ -154,5 +155,5 @@ def _left(title: str, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _variant(item: Mapping[str, Any]) -> str:
     """Which of the requests of one file it is."""
-    told = ", ".join(f"{name}: {value}" for name, value in item.get("variant", {}).items())
+    told = of_variant(item.get("variant", {}))
     return f" [{told}]" if told else ""

@@ -16,6 +16,7 @@ from astria_sync.cli.remote import (
     owned,
     reached,
     require_answer,
+    say_whose,
     show_list,
     workspace_option,
 )
@@ -180,6 +181,7 @@ def delete_tune(
         what = f"tune {tune_id} was deleted"
         answer = account.change("DELETE", f"/tunes/{tune_id}", (), what=what, look=look)
     done(answer, f"Tune {tune_id} is deleted at Astria.", as_json=as_json)
+    say_whose(invocation, "tune", tune_id)
     return 0
 
 

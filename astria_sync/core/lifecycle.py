@@ -110,6 +110,7 @@ TUNE_MOVES: Final[Mapping[tuple[TuneState, Event], TuneState]] = {
     (_T.TRAINING, _E.USER_ERROR): _T.FAILED,
     (_T.TRAINING, _E.GONE): _T.DELETED,
     (_T.READY, _E.EXPIRED): _T.EXPIRED,
+    (_T.READY, _E.GONE): _T.DELETED,
     (_T.READY, _E.REMOVED): _T.DELETED,
     (_T.FAILED, _E.REMOVED): _T.DELETED,
     (_T.FAILED, _E.SETTLED): _T.QUEUED,

@@ -55,6 +55,7 @@ class ReadFolder:
     root: str
     path: str
     stamp: str
+    inputs: tuple[str, ...] = ()  # files that its settings name for all prompts
     lane = Lane.DISK
 
 

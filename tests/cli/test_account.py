@@ -354,7 +354,14 @@ def test_it_says_whose_it_is(desk, account, stand_in, there, monkeypatch):
     assert f"It is the tune of the folder {desk.inbox}/jane" in asked
     asked = desk("prompts", "delete", str(words), typed="n\n", **account).stderr
     assert f"It was ordered by {desk.inbox}/jane/a.prompt; 1 of its 2 pictures are here." in asked
-    other = prompt(there)["id"]
+    gone = desk("prompts", "delete", str(words), "--yes", **account).stderr
+    assert f"It was ordered by {desk.inbox}/jane/a.prompt; to make it once more: astria-sync" in gone
+    spare = tune(there, title="spare")["id"]
+    assert "It was" not in desk("tunes", "delete", str(spare), "--yes", **account).stderr
+    gone = desk("tunes", "delete", str(face), "--yes", **account).stderr
+    assert f"It was the tune of {desk.inbox}/jane; for a new one: astria-sync" in gone
+    assert f"retrain {desk.inbox}/jane" in gone
+    face, other = tune(there)["id"], prompt(there)["id"]
     assert "ordered by" not in desk("prompts", "delete", str(other), typed="n\n", **account).stderr
     desk.state.write_bytes(b"x" * 5000)
     assert "is not known" in desk("tunes", "delete", str(face), typed="n\n", **account).stderr

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from astria_sync.cli import orders
 from astria_sync.errors import StateError
 from astria_sync.journal import open_journal
 from astria_sync.lock import StateLock
@@ -106,8 +107,30 @@ def test_an_unknown_path_is_wrong_usage(failed):
     assert "none.prompt" in result.stderr
 
 
-def test_a_state_in_use_ends_with_3(failed):
+def test_a_daemon_that_begins_is_waited_for(desk, daemon, monkeypatch):
+    """It has the state and does not listen yet: asked again, it takes the order."""
+    monkeypatch.setattr(orders, "_NAP", 0.001)
+    told, daemon.answer = daemon.answer, None
+    holder = StateLock(desk.configure().state)
+    holder.acquire()
+    asked = daemon.__call__
+
+    def begins(state, name, arguments):
+        daemon.answer = told if len(daemon.asked) == 3 else None
+        return asked(state, name, arguments)
+
+    monkeypatch.setattr("astria_sync.control.ask", begins)
+    try:
+        result = desk("approve", "--all")
+    finally:
+        holder.release()
+    assert (result.exit_code, result.stderr) == (0, "astria-sync: 1 thing will be tried again.\n")
+    assert len(daemon.asked) == 4
+
+
+def test_a_state_in_use_ends_with_3(failed, monkeypatch):
     """Somebody else holds the state and listens to nobody: 3, and who it is."""
+    monkeypatch.setattr(orders, "_PATIENCE", 0.0)
     lock = StateLock(failed.state)
     lock.acquire()
     try:
@@ -116,3 +139,4 @@ def test_a_state_in_use_ends_with_3(failed):
         lock.release()
     assert result.exit_code == 3
     assert "is in use by" in result.stderr
+    assert "say `retry` again" in result.stderr

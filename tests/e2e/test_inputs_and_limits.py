@@ -41,6 +41,50 @@ def test_an_input_beside_the_prompt_is_one_however_it_is_written(studio, way):
     assert studio.made() == (0, 1)
 
 
+@pytest.mark.parametrize("where", ["its own", "one above", "the configuration"])
+def test_an_input_that_the_settings_name_for_all_prompts_is_no_subject(studio, where):
+    """`[prompt] input_image` counts like the prompt's own, from wherever it is inherited: no tune is paid for a pose."""
+    studio.picture("looks/pose.jpg")
+    studio.prompt("looks/a.prompt", "words")
+    table = '[prompt]\ninput_image = "./pose.jpg"'
+    if where == "the configuration":
+        studio.tables["prompt"] = {"input_image": "pose.jpg"}
+    else:
+        studio.write("looks/tune.toml" if where == "its own" else "tune.toml", table)
+    planned = {one.kind: one for one in rehearse(studio.settings(), wall=1e9)}
+    assert set(planned) == {"prompt"}
+    assert planned["prompt"].uploads == [f"prompt[input_image]={studio.inbox}/looks/pose.jpg"]
+    studio.run_once()
+    assert studio.made() == (0, 1)
+
+
+def test_settings_that_name_an_input_later_are_heard_while_the_tune_was_not_sent(studio):
+    """A tune.toml that is edited has the pictures read anew: the tune goes if it was not paid for, and stays if it was."""
+    studio.picture("looks/pose.jpg")
+    studio.write("looks/tune.toml", 'model_type = "lora"')
+    table = '[prompt]\ninput_image = "pose.jpg"'
+    with studio.daemon() as daemon:
+        daemon.command("pause")
+        daemon.until(lambda: daemon.journal.tunes("state = 'queued'"))
+        studio.write("looks/tune.toml", table)
+        daemon.look()
+        daemon.until(lambda: not daemon.journal.tunes())
+        studio.write("looks/tune.toml", f'name = "woman"\n{table}')  # nothing that concerns the pictures
+        daemon.look()
+        daemon.until(lambda: daemon.journal.sources("json_extract(settings, '$.name') = 'woman'"))
+        daemon.command("resume")
+    studio.run_once()
+    assert studio.made() == (0, 0)
+    studio.write("looks/tune.toml", "")
+    studio.run_once()
+    assert studio.made() == (1, 0)
+    studio.write("looks/tune.toml", table)
+    studio.prompt("looks/a.prompt", "<looks> standing")
+    studio.run_once()
+    assert studio.made() == (1, 1)
+    assert "faceid" in studio.created().facts["text"]
+
+
 WRONG = "---\naspekt_ratio: 1:1\ninput_image: pose.jpg\n---\nwords"
 
 

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from astria_sync import report
 from astria_sync.cli.run import summary
 from astria_sync.core import work
 from astria_sync.simulator import Fault
@@ -267,6 +268,24 @@ def test_approve_of_a_folder_lets_go_what_local_packs_ask_for_it(studio):
     studio.run_once()
     assert ordered(studio) == ["red/shot"]
     assert studio.command("approve")["count"] == 1
+
+
+def test_status_and_retry_of_a_folder_are_of_what_local_packs_ask_for_it_too(studio):
+    """`status red` shows that folder's request and `retry red` takes it, as if it lay there; the other folder's are left alone."""
+    for name in ("red", "blue"):
+        studio.folder(name)
+    studio.run_once()
+    studio.sim.faults.add(Fault(kind="status", status=400, method="POST", path=PROMPTS, times=2))
+    each(studio, "_each/shot.prompt")
+    studio.run_once()
+    paths = [str(studio.inbox / "red")]
+    shown = report.snapshot(studio.state, now=0.0, daemon={"running": False}, paths=paths)
+    assert [one["variant"] for one in shown["items"]] == [{"_each": "red"}]
+    assert shown["counts"]["prompts"]["failed"] == 1
+    assert studio.command("retry", studio.inbox / "red")["count"] == 1
+    studio.run_once()
+    assert ordered(studio) == ["red/shot"]
+    assert studio.command("retry")["count"] == 1
 
 
 def test_the_summary_of_a_run_tells_folders_apart(studio):

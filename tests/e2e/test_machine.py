@@ -109,7 +109,7 @@ def test_a_share_that_hangs_holds_up_only_itself(studio, monkeypatch):
     second = studio.root("second")
     real = tasks.read_folder
 
-    def read_folder(root, path):
+    def read_folder(root, path, named):
         if root.path == str(hung):
             answered.wait(30)
         return real(root, path)

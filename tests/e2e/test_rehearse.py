@@ -5,9 +5,11 @@ import shutil
 
 import pytest
 
+from astria_sync import rehearsal
 from astria_sync.core.wire import read_prompt
 from astria_sync.mocks import check_cost
 from astria_sync.simulator import Fault
+from astria_sync.wording import of_variant
 
 FREE = "fast"
 
@@ -179,3 +181,16 @@ def test_lost_answers(studio):
     studio.prompt("jane/p.prompt", "words")
     studio.run_once()
     assert studio.made() == (1, 1)
+
+
+def test_a_plan_of_a_rehearsal_is_free_and_names_each_request(studio):
+    """Free tunes have a price, which is none; requests of `_each` and of a matrix are told apart."""
+    studio.folder("d/red")
+    studio.prompt("d/_each/s.prompt", "<1> x {n}", "matrix: {n: [1, 2]}")
+    planned = rehearsal.rehearse(studio.settings(), wall=1e9)
+    assert [one.estimate_usd for one in planned] == [0.0] * 3
+    assert [of_variant(one.variant) for one in planned] == [
+        "",
+        "_each: d/red, n: 1, rehearsal",
+        "_each: d/red, n: 2, rehearsal",
+    ]
