@@ -150,6 +150,7 @@ class Prompt:
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None
     crowd: bool = False  # one of too many new ones at one go: held unless approved, as soon as it could go
+    old: int = 0  # its source's `adoptable`, as the state itself keeps it (schema.py)
 
 
 def kind_of(row: Tune | Prompt) -> str:
