@@ -186,6 +186,10 @@ class Journal(Facts):
         columns = ", ".join(f"{name} = ?" for name in written)
         self._conn.execute(f"UPDATE {table} SET {columns} WHERE id = ?", [*written.values(), row_id])
 
+    def change_each(self, table: str, column: str, values: Iterable[tuple[Any, int]]) -> None:
+        """Set one column of many rows, each to its own."""
+        self._conn.executemany(f"UPDATE {table} SET {column} = ? WHERE id = ?", values)
+
     def drop(self, table: str, row_id: int) -> None:
         """Remove a row and what hangs on it."""
         self._conn.execute(f"DELETE FROM {table} WHERE id = ?", [row_id])
