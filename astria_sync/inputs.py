@@ -8,7 +8,7 @@ from pathlib import Path
 from astria_sync import promptfile
 from astria_sync.core.model import Look
 from astria_sync.errors import FileProblem
-from astria_sync.scan import stamp_of
+from astria_sync.sights import stamp_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -203,6 +203,8 @@ class FolderSight:
     tune_stamp: str  # of tune.toml; "" if there is none
     prompts: tuple[FileSight, ...] = ()
     moving: str = ""  # stamp of what is not sent and yet tells that more is coming: a download under way
+    # Of all files that the other columns may tell of; another does not mean that they tell something else.
+    digest: str = field(default="", compare=False)
 
     def settled_stamp(self, tune_files: str) -> str:
         """What must stand still before the folder is taken up; the part up to the first "|" is of what is sent."""
@@ -226,6 +228,9 @@ class Look:
     complete: bool = True
     problem: str = ""
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    unchanged: tuple[
+        str, ...
+    ] = ()  # folders that are as whoever asked knows them; they are not among `folders`
     mounts: tuple[str, ...] = ()  # mount points in the root, "." if it is one, that were there all the while
 
 

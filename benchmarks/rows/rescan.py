@@ -63,7 +63,7 @@ def _rescan(engine: Engine, pool: _Pool, root: Any) -> tuple[float, float]:
     engine.step(Tick(what="rescan"))
     (piece,) = [one for one in pool.pieces if isinstance(one, work.Walk)]
     began = time.perf_counter()
-    seen = look(root)
+    seen = look(root, at_rest=piece.at_rest)
     walked = time.perf_counter() - began
     began = time.perf_counter()
     engine.step(Outcome(work=piece, result=[seen]))
