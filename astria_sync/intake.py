@@ -42,7 +42,6 @@ class Intake:
         """Load what the journal knows."""
         self.agenda = Agenda(ctx=self.ctx, at_rest=self.places.at_rest)
         self.settling = Settling(self.ctx.settings.timing.settle_seconds)
-        self.reload()
 
     def reload(self) -> None:
         """Read what is known from the journal again (at the start, and after a transaction failed)."""

@@ -209,6 +209,7 @@ CREATE TRIGGER prompts_old_told AFTER UPDATE OF adoptable ON sources WHEN OLD.ad
     BEGIN UPDATE prompts SET old = NEW.adoptable WHERE source_id = NEW.id; END;
 CREATE INDEX prompts_old ON prompts (state, old) WHERE old > 0 AND state = 'queued' AND sought = 0 AND armed_at IS NULL;
 CREATE INDEX sources_content ON sources (content);
+CREATE INDEX prompts_reason ON prompts (id) WHERE reason != '';
 """
 
 
