@@ -1,5 +1,6 @@
 """Which folders are to be looked at, and the looks that are under way: one for each root at a time."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -17,6 +18,9 @@ class Agenda:
     """Root → folder → whether with all below."""
 
     ctx: Context
+    at_rest: Callable[
+        [str], Mapping[str, str]
+    ]  # what is known so well of a root that it need not be told again
     roots: dict[str, dict[str, bool]] = field(default_factory=dict)
     _began: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # on both clocks
 
@@ -37,7 +41,9 @@ class Agenda:
     def plan(self) -> None:
         """Start the looks that are due; say of one that does not end."""
         for root, folders in list(self.roots.items()):
-            if self.ctx.start(("walk", root), work.Walk(root=root, scopes=tuple(folders.items()))):
+            at_rest = self.at_rest(root) if folders.get(".") else {}
+            piece = work.Walk(root=root, scopes=tuple(folders.items()), at_rest=at_rest)
+            if self.ctx.start(("walk", root), piece):
                 del self.roots[root]
                 self._began[root] = (self.ctx.now, self.ctx.wall)
             elif self.ctx.now - self._began[root][0] > _SLOW:

@@ -136,21 +136,23 @@ class Binding:
             self.move(prompt, Event.USER_ERROR, reason="Astria could not make it", error=remote.user_error)
 
     def ask_again_later(self, row: Tune | Prompt) -> None:
-        """Set when a row under way is asked for next: rarely while it cannot be done yet (core/pace.py)."""
-        kind, usual, poll = kind_of(row), self._typical(row), self.ctx.settings.timing.poll_seconds
-        age = max(0.0, self.ctx.wall - (row.bound_at or self.ctx.wall))
+        """Set when a row under way is asked for next."""
+        what = row.model_type if isinstance(row, Tune) else row.target
+        self.ctx.journal.change(
+            f"{kind_of(row)}s", row.id, next_at=self.later(kind_of(row), what, row.bound_at)
+        )
+
+    def later(self, kind: str, what: Any, bound_at: float | None) -> float:
+        """When it is asked for next: rarely while it cannot be done yet (core/pace.py). `what`: of what family it is."""
+        usual, poll = self._typical(kind, what), self.ctx.settings.timing.poll_seconds
+        age = max(0.0, self.ctx.wall - (bound_at or self.ctx.wall))
         # Its age is by a clock that may have been set while nobody was there to notice: that of this run is not.
         delay = min(next_delay(one, usual, poll) for one in (age, self.ctx.now - self.ctx.began))
-        self.ctx.journal.change(f"{kind}s", row.id, next_at=self.ctx.now + delay)
+        return self.ctx.now + delay
 
-    def _typical(self, row: Tune | Prompt) -> float | None:
+    def _typical(self, kind: str, what: Any) -> float | None:
         """How long this kind of work took lately, from the journal; asked for at most every 30 s."""
-        kind, done, column = (
-            ("tune", "ready_at", "model_type")
-            if isinstance(row, Tune)
-            else ("prompt", "pictured_at", "target")
-        )
-        what = getattr(row, column)
+        done, column = ("ready_at", "model_type") if kind == "tune" else ("pictured_at", "target")
         known = self._usual.get((kind, what))
         if known is None or self.ctx.now - known[0] > 30:
             sql = (

@@ -44,12 +44,19 @@ def spent(connection: sqlite3.Connection, within: str, now: float) -> dict[str, 
     total = today = month = 0
     began, ends = day_of(now)
     for table in TABLES:
+        of = f"{table} o" if within == "1" else f"{table} o JOIN sources s ON s.id = o.source_id"
         sql = f"""
             SELECT coalesce(sum(o.cost_mc), 0), coalesce(sum(o.cost_mc * ({_BOUND})), 0),
                 coalesce(sum(o.cost_mc * ({_BOUND})), 0)
-            FROM {table} o JOIN sources s ON s.id = o.source_id WHERE o.cost_mc > 0 AND {_OWN[table]} AND {within}"""
-        sums = connection.execute(sql, [began, ends, month_of(now), ends]).fetchone()
-        total, today, month = total + sums[0], today + sums[1], month + sums[2]
+            FROM {of} WHERE o.cost_mc > 0 AND {within}"""
+        own, other = f"{sql} AND {_OWN[table]}", ""
+        if table == "prompts" and within == "1":  # all of them by one index, without those of another
+            own, other = sql, f"{sql} AND o.pulled = 1"
+        sums = connection.execute(own, [began, ends, month_of(now), ends]).fetchone()
+        less = (
+            connection.execute(other, [began, ends, month_of(now), ends]).fetchone() if other else (0, 0, 0)
+        )
+        total, today, month = total + sums[0] - less[0], today + sums[1] - less[1], month + sums[2] - less[2]
     return {"today_usd": today / USD, "month_usd": month / USD, "total_usd": total / USD}
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from astria_sync import tunefile
 from astria_sync.errors import FileProblem
-from astria_sync.scan import TUNE_FILE
 from astria_sync.settings import Settings
+from astria_sync.sights import TUNE_FILE
 from astria_sync.tunefile import TuneFile, TuneSettings
 
 

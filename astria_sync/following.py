@@ -3,8 +3,9 @@
 One page of a list shows 120 objects, so work is followed by pages, never one by one (astria-api.md "Prompts").
 """
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,10 +16,11 @@ from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Tune, kind_of
 from astria_sync.core.packrow import Pack
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
-from astria_sync.core.wire import RemoteTune, form, read_prompt, read_tune
+from astria_sync.core.wire import RemotePrompt, RemoteTune, form, read_prompt, read_tune
 from astria_sync.doors import Doors
 from astria_sync.fetching import Fetching
 from astria_sync.prompting import Prompting
+from astria_sync.rows import write
 from astria_sync.tuning import Tuning
 from astria_sync.vanishing import Vanishing
 
@@ -121,24 +123,40 @@ class Following:
     def polled(self, piece: work.Poll, pages: work.Pages) -> None:
         """Lists of work under way."""
         self.seen(piece.kind, piece.workspace, pages)
-        rows = self._running(piece.kind, piece.workspace)
         shown = {remote.id: remote for remote in pages.objects}
-        for remote_id, row in rows.items():
+        asked, covered = set(piece.ids), set(pages.covered)
+        as_before = self._as_before(piece.workspace, shown) if piece.kind == "prompt" else set()
+        for remote_id, row in self._running(piece, {*shown, *asked, *covered} - as_before).items():
             if remote := shown.get(remote_id):
                 self.binding.progress(row, remote)
-            elif remote_id in pages.covered:
+            elif remote_id in covered:
                 self._absent(row)
-            if remote_id in piece.ids or remote:
+            if remote_id in asked or remote:
                 self.binding.ask_again_later(row)
         if pages.failure is not None:
             self.doors.close_for(judge_read(pages.failure), pages.failure)
 
-    def _running(self, kind: str, workspace: str) -> dict[int, Tune | Prompt]:
-        where = f"{RUNNING[kind]} AND workspace = ?"
+    def _as_before(self, workspace: str, shown: Mapping[int, Any]) -> set[int]:
+        """Prompts of which nothing new is told, as of most of a crowd: only when they are asked for next is noted. To read them
+        with all that was ordered would take ten times as long.
+        """
+        columns = "id, remote_id, target, bound_at, cost_mc, url, answer"
+        same = "state = 'generating' AND absent = 0 AND workspace = ?"
+        later: dict[int, tuple[float, int]] = {}
+        for row in self.ctx.journal.rows(f"SELECT {columns} FROM prompts WHERE {same}", [workspace]):
+            remote = shown.get(row["remote_id"])
+            if remote and _tells_nothing(remote, row):
+                later[remote.id] = (self.binding.later("prompt", row["target"], row["bound_at"]), row["id"])
+        self.ctx.journal.change_each("prompts", "next_at", later.values())
+        return set(later)
+
+    def _running(self, piece: work.Poll, ids: Collection[int]) -> dict[int, Tune | Prompt]:
+        where = f"{RUNNING[piece.kind]} AND workspace = ? AND remote_id IN (SELECT value FROM json_each(?))"
+        values = [piece.workspace, json.dumps([*ids])]
         rows: list[Any] = (
-            self.ctx.journal.tunes(where, [workspace])
-            if kind == "tune"
-            else self.ctx.journal.prompts(where, [workspace])
+            self.ctx.journal.tunes(where, values)
+            if piece.kind == "tune"
+            else self.ctx.journal.prompts(where, values)
         )
         return {row.remote_id: row for row in rows}
 
@@ -258,3 +276,10 @@ class Following:
         else:
             self.ctx.journal.change("tunes", tune.id, next_at=self.ctx.now + self.ctx.backoff(1))
             self.doors.close_for(verdict, result)
+
+
+def _tells_nothing(remote: RemotePrompt, row: Any) -> bool:
+    """Whether a prompt that is generating is shown as it was before, and not as done."""
+    if remote.images or remote.user_error or remote.cost_mc not in (0, row["cost_mc"]):
+        return False
+    return bool(remote.url == row["url"] and write({"answer": remote.raw})["answer"] == row["answer"])

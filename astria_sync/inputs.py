@@ -9,7 +9,7 @@ from typing import Any
 from astria_sync import parameters, promptfile
 from astria_sync.core.model import FolderSight, Look, Source
 from astria_sync.errors import FileProblem
-from astria_sync.scan import stamp_of
+from astria_sync.sights import stamp_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,9 +40,8 @@ class Intake:
 
     def __post_init__(self) -> None:
         """Load what the journal knows."""
-        self.agenda = Agenda(ctx=self.ctx)
+        self.agenda = Agenda(ctx=self.ctx, at_rest=self.places.at_rest)
         self.settling = Settling(self.ctx.settings.timing.settle_seconds)
-        self.reload()
 
     def reload(self) -> None:
         """Read what is known from the journal again (at the start, and after a transaction failed)."""
@@ -89,8 +88,10 @@ class Intake:
             tell_root_trouble(self.ctx, look.root, look.problem)
             return
         for folder in look.folders:
-            if self.files.saw(look.root, folder.path, folder.tune_stamp) and look.root in self.ctx.walked:
-                self.hint(look.root, folder.path, recursive=True)
+            if self.files.saw(look.root, folder.path, folder.tune_stamp):
+                self.places.stir()
+                if look.root in self.ctx.walked:
+                    self.hint(look.root, folder.path, recursive=True)
         units = [unit for folder in look.folders for unit in self._units(look.root, folder)]
         self._follow_renames(units)
         # What is gone first: something new may be what is gone, moved.
@@ -106,6 +107,8 @@ class Intake:
                 self.settling.see(key, stamp, look.began, since=look.ended)
         for key, stamp, sight in units:
             self._saw(key, stamp, sight, look)
+        for folder in look.folders:
+            self.places.rest(look.root, folder, self._units(look.root, folder))
         tell_unreadable(self.ctx, look)
         self._beside |= {(look.root, folder.path) for folder in look.folders}
         if look.recursive and look.scope == ".":

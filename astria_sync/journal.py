@@ -4,7 +4,6 @@ One connection, one thread. Everything a step of the engine decides is one trans
 out before it is committed. WAL with synchronous=FULL: with NORMAL a commit is not on disk when a payment follows it.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +18,13 @@ from astria_sync.core.lifecycle import Event, advance_pack, advance_prompt, adva
 from astria_sync.core.model import Image, Prompt, Source, Tune
 from astria_sync.core.packrow import Pack
 from astria_sync.errors import StateUnusable
+from astria_sync.facts import Facts
 from astria_sync.rows import NEW_EVENT, NEXT_DEADLINE, Row, event_row, read, write
 from astria_sync.statefile import Place, open_database
 from astria_sync.trouble import explained, is_passing
 
 
-class Journal:
+class Journal(Facts):
     """Sources, tunes, prompts, images and events, as rows of model.py."""
 
     def __init__(self, database: Database, place: Place | None = None) -> None:
@@ -33,6 +33,7 @@ class Journal:
             None  # told what is durable, never else
         )
         self._happened: list[Happening] = []  # in the transaction under way
+        super().__init__()
         self._use(database, place)
 
     def _use(self, database: Database, place: Place | None) -> None:
@@ -40,6 +41,7 @@ class Journal:
         self._conn = database.conn
         self._conn.row_factory = sqlite3.Row
         self._place = place
+        self._forget_texts()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -54,10 +56,12 @@ class Journal:
                     yield
             except BaseException:
                 del self._happened[told:]
+                self._forget_texts()
                 raise
             return
         self._conn.execute("BEGIN IMMEDIATE")
         try:
+            self._begun()
             yield
             if self._place:
                 self._place.check(self._conn)
@@ -65,6 +69,7 @@ class Journal:
         except BaseException:
             self._db.rollback()
             self._happened.clear()
+            self._forget_texts()
             raise
         if self._place:
             self._place.written(self._conn)
@@ -181,6 +186,10 @@ class Journal:
         columns = ", ".join(f"{name} = ?" for name in written)
         self._conn.execute(f"UPDATE {table} SET {columns} WHERE id = ?", [*written.values(), row_id])
 
+    def change_each(self, table: str, column: str, values: Iterable[tuple[Any, int]]) -> None:
+        """Set one column of many rows, each to its own."""
+        self._conn.executemany(f"UPDATE {table} SET {column} = ? WHERE id = ?", values)
+
     def drop(self, table: str, row_id: int) -> None:
         """Remove a row and what hangs on it."""
         self._conn.execute(f"DELETE FROM {table} WHERE id = ?", [row_id])
@@ -257,30 +266,6 @@ class Journal:
         """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""
         found: float | None = self.value(NEXT_DEADLINE, [now])
         return found
-
-    # Small facts
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """A value of `meta`."""
-        text = self.value("SELECT value FROM meta WHERE key = ?", [key])
-        return default if text is None else json.loads(text)
-
-    def put(self, key: str, value: Any) -> None:
-        """Set a value of `meta`; None removes it."""
-        if value is None:
-            self._conn.execute("DELETE FROM meta WHERE key = ?", [key])
-        else:
-            self._conn.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, json.dumps(value)])
-
-    def raise_mark(self, kind: str, workspace: str, remote_id: int) -> None:
-        """Remember the highest id of this kind ever seen, the watermark of requests to come."""
-        key = f"mark:{kind}:{workspace}"
-        if remote_id > self.get(key, 0):
-            self.put(key, remote_id)
-
-    def mark(self, kind: str, workspace: str) -> int:
-        """The highest id seen, 0 if none."""
-        return int(self.get(f"mark:{kind}:{workspace}", 0))
 
 
 def open_journal(path: Path | None, *, now: float) -> Journal:

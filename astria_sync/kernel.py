@@ -71,11 +71,23 @@ def is_disk(path: str) -> bool:
 def disk_of(path: str) -> str:
     """Where the disk is mounted on which a path without links lies, or would lie."""
     place, shown = path, windows()
-    while not os.path.ismount(place):
-        place = os.path.dirname(place)
+    here = _found(place)
+    # As os.path.ismount has it, which asks for all of the path anew at each step; this is asked before each request.
+    while (above := os.path.dirname(place)) != place:
+        up = _found(above)
+        if here and up and (here.st_dev != up.st_dev or here.st_ino == up.st_ino):
+            break
+        place, here = above, up
     while place in shown:
         place = shown[place]
     return place
+
+
+def _found(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
 
 
 def windows() -> Mapping[str, str]:

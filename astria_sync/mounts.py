@@ -37,13 +37,14 @@ def compare(ctx: Context, places: Places, look: Look, seen: set[Key]) -> Unmount
     """
     journal, name = ctx.journal, f"mounts:{look.root}"
     known: dict[str, int] = journal.get(name, {})
-    ids = {key[1]: places.known[key][0] for key in seen if key in places.known and key not in places.missing}
-    missing = {}
-    for point, newest in known.items():
-        if point in look.mounts:
-            continue
-        if not any(source <= newest and is_below(path, [point]) for path, source in ids.items()):
-            missing[point] = newest
+    away = {point: newest for point, newest in known.items() if point not in look.mounts}
+    there = seen | places.unchanged(look) if away else set()
+    ids = {key[1]: places.known[key][0] for key in there if key in places.known and key not in places.missing}
+    missing = {
+        point: newest
+        for point, newest in away.items()
+        if not any(source <= newest and is_below(path, [point]) for path, source in ids.items())
+    }
     latest = journal.value("SELECT max(id) FROM sources") or 0 if look.mounts else 0
     now = {**missing, **dict.fromkeys(look.mounts, latest)}
     if now != known:

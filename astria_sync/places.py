@@ -25,12 +25,16 @@ class Places:
     known: dict[Key, tuple[int, str]] = field(default_factory=dict)  # → id and stamp of the source
     missing: set[Key] = field(default_factory=set)  # known, and gone from there
     _by_folder: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
+    # Folders of which a look has told nothing that is not known here, with what the look saw. As long as that is so, nothing is
+    # to be done for them.
+    _at_rest: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def reload(self, journal: Journal) -> None:
         """Read everything again."""
         self.known.clear()
         self.missing.clear()
         self._by_folder.clear()
+        self._at_rest.clear()
         for row in journal.rows("SELECT id, root, path, kind, stamp, missing_since FROM sources"):
             key = (sys.intern(row["root"]), row["path"], sys.intern(row["kind"]))
             self.know(key, row["id"], row["stamp"])
@@ -39,27 +43,52 @@ class Places:
 
     def know(self, key: Key, source_id: int, stamp: str) -> None:
         """A source lies there, and was last taken up with this stamp."""
+        folder = folder_of(key)
         self.known[key] = (source_id, stamp)
-        self._by_folder.setdefault(folder_of(key), set()).add(key)
+        self._by_folder.setdefault(folder, set()).add(key)
+        self._at_rest.pop(folder, None)
 
     def forget(self, key: Key) -> None:
         """Nothing is known of this place any more."""
         self.known.pop(key, None)
+        self._at_rest.pop(folder_of(key), None)
         keys = self._by_folder.get(folder_of(key), set())
         keys.discard(key)
         if not keys:
             self._by_folder.pop(folder_of(key), None)
 
     def within(self, look: Look) -> set[Key]:
-        """What a look must have seen if it is still there."""
+        """What a look must have told of if it is still there."""
         if not look.recursive:
             return set(self._by_folder.get((look.root, look.scope), ()))
+        unchanged = set(look.unchanged)
         return {
             key
             for (root, folder), keys in self._by_folder.items()
-            if root == look.root and is_below(folder, [look.scope])
+            if root == look.root and folder not in unchanged and is_below(folder, [look.scope])
             for key in keys
         }
+
+    def rest(
+        self, root: str, folder: FolderSight, units: Iterable[tuple[Key, str, FolderSight | FileSight]]
+    ) -> None:
+        """If everything that was seen in a folder is known as it is, the next look need not tell of it."""
+        shows = folder.stamp or folder.tune_stamp or folder.prompts
+        if shows and all(self.known[key][1] == stamp and key not in self.missing for key, stamp, _ in units):
+            self._at_rest[root, folder.path] = folder.digest
+
+    def at_rest(self, root: str) -> dict[str, str]:
+        """Folders in which nothing is to be done as long as they are as they were seen."""
+        return {folder: digest for (of, folder), digest in self._at_rest.items() if of == root}
+
+    def stir(self) -> None:
+        """What a folder must be like depends on something else, which has changed: all are to be told of again."""
+        self._at_rest.clear()
+
+    def unchanged(self, look: Look) -> set[Key]:
+        """What lies in the folders that a look only names."""
+        keys = (key for folder in look.unchanged for key in self._by_folder.get((look.root, folder), ()))
+        return {key for key in keys if key not in self.missing}
 
     def prompts_in(self, folders: Iterable[tuple[str, str]]) -> list[int]:
         """The ids of the prompt files in these folders."""

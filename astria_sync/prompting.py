@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from astria_sync import each, mocks, promptfile, scan
+from astria_sync import each, mocks, promptfile, sights
 from astria_sync.context import BURST_SECONDS, Context
 from astria_sync.core.lifecycle import Event, PromptState
 from astria_sync.core.model import OLDER_THAN_RUN, FileSight, Prompt, Source
@@ -246,10 +246,10 @@ def _read_still(source: Source, sight: FileSight) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode) or scan.stamp_of([(path.name, before)]) != sight.stamp:
+            if not stat.S_ISREG(before.st_mode) or sights.stamp_of([(path.name, before)]) != sight.stamp:
                 return None
             data = file.read(promptfile.MAX_BYTES + 1)
-            return data if scan.stamp_of([(path.name, os.fstat(descriptor))]) == sight.stamp else None
+            return data if sights.stamp_of([(path.name, os.fstat(descriptor))]) == sight.stamp else None
     except OSError as error:
         if error.errno in _WENT:
             return None

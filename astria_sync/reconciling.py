@@ -22,6 +22,13 @@ from astria_sync.mocks import is_mock
 _FRESH_SECONDS: Final = (
     60.0  # a watermark for tunes is no older: one made elsewhere in between would pass for ours
 )
+# How far back something unsent is to be looked for. Of prompts there may be thousands: those that it is said of have an index.
+_UNSOUGHT: Final = {
+    "tune": "SELECT max(adoptable) FROM tunes JOIN sources ON sources.id = source_id "
+    "WHERE armed_at IS NULL AND bound_at IS NULL AND state = 'queued'",
+    "prompt": "SELECT max(old) FROM prompts WHERE old > 0 AND state = 'queued' AND sought = 0 AND armed_at IS NULL "
+    "AND bound_at IS NULL",
+}
 _MONTH: Final = 31 * 86400.0  # Astria deletes after 30 days; there is nothing older to adopt
 
 
@@ -104,11 +111,7 @@ class Reconciling:
         """How far back something unsent is to be looked for (contract §1: a new state beside old folders)."""
         if kind in self._to_adopt:
             return self._to_adopt[kind]
-        sql = (
-            f"SELECT max(adoptable) FROM {kind}s JOIN sources ON sources.id = source_id "
-            "WHERE armed_at IS NULL AND bound_at IS NULL AND state = 'queued'"
-        )
-        self._to_adopt[kind] = self.ctx.journal.value(sql) or 0
+        self._to_adopt[kind] = self.ctx.journal.value(_UNSOUGHT[kind]) or 0
         return self._to_adopt[kind]
 
     def polled(self, piece: work.Poll, pages: work.Pages) -> None:

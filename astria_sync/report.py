@@ -61,6 +61,17 @@ _PACKS: Final = f"""
         (SELECT count(*) FROM prompts WHERE pack_run = o.id AND spare_of IS NULL) AS saved
     FROM packs o JOIN sources s ON s.id = o.source_id"""
 
+# Prompts by indexes alone: those that may be none of the counted, and those that there may be something to say of.
+_MAY_NOT_COUNT: Final = (
+    "SELECT id FROM prompts WHERE state IN ('failed', 'deleted') UNION SELECT id FROM prompts WHERE spare_of IS NOT NULL "
+    "UNION SELECT id FROM prompts WHERE pulled = 1 AND state = 'done'"
+)
+_MAY_TELL: Final = (
+    f"SELECT id FROM prompts WHERE state IN ({', '.join(repr(str(one)) for one in PromptState if one != PromptState.DONE)}) "
+    "UNION SELECT id FROM prompts WHERE reason != '' UNION SELECT id FROM prompts WHERE delete_at > 0 "
+    "UNION SELECT id FROM prompts WHERE source_id IN (SELECT id FROM sources WHERE problem != '')"
+)
+
 
 def snapshot(
     state: Path,
@@ -166,6 +177,8 @@ def _orders(connection: sqlite3.Connection, within: str, *, everything: bool) ->
     )
     for select, stale, also, in_any_case, every in selects:
         wanted = every if everything else f"({telling}{also}) AND NOT ({stale}){in_any_case}"
+        if select == _PROMPTS and not everything:
+            wanted = f"o.id IN ({_MAY_TELL}) AND ({wanted})"
         yield from connection.execute(f"{select} WHERE {_mine(select, within)} AND ({wanted})")
 
 
@@ -232,16 +245,22 @@ def _item(order: sqlite3.Row, around: Circumstances) -> dict[str, Any]:
 
 def _counts(connection: sqlite3.Connection, within: str) -> dict[str, Any]:
     counts: dict[str, Any] = _empty({})["counts"]
-    for table, stale in (("tunes", STALE_TUNE), ("prompts", STALE_PROMPT)):
-        orders = f"{table} o JOIN sources s ON s.id = o.source_id"
-        sql = f"""
-            SELECT o.state, count(*) FROM {orders}
-            WHERE {_mine(orders, within)} AND o.spare_of IS NULL AND NOT ({stale}) GROUP BY o.state"""
-        counts[table] |= dict(connection.execute(sql))
-    sql = f"""
-        SELECT count(*), coalesce(sum(i.size), 0) FROM images i
-        JOIN prompts p ON p.id = i.prompt_id JOIN sources s ON s.id = p.source_id
-        WHERE i.state = 'saved' AND {within}"""
+    counted = (
+        "SELECT o.state, count(*) FROM {} o JOIN sources s ON s.id = o.source_id WHERE {} GROUP BY o.state"
+    )
+    meant = "{} AND o.spare_of IS NULL AND NOT ({})"
+    counts["tunes"] |= dict(connection.execute(counted.format("tunes", meant.format(within, STALE_TUNE))))
+    images = "images i"
+    if within == "1":  # all of them, from an index alone, without the few that do not count
+        counts["prompts"] |= dict(connection.execute("SELECT state, count(*) FROM prompts GROUP BY state"))
+        less = f"o.id IN ({_MAY_NOT_COUNT}) AND (o.spare_of IS NOT NULL OR {STALE_PROMPT})"
+        for state, number in connection.execute(counted.format("prompts", less)):
+            counts["prompts"][state] -= number
+    else:
+        mine = meant.format(_mine("prompts o", within), STALE_PROMPT)
+        counts["prompts"] |= dict(connection.execute(counted.format("prompts", mine)))
+        images += " JOIN prompts p ON p.id = i.prompt_id JOIN sources s ON s.id = p.source_id"
+    sql = f"SELECT count(*), coalesce(sum(i.size), 0) FROM {images} WHERE i.state = 'saved' AND {within}"
     saved, octets = connection.execute(sql).fetchone()
     counts["images"] = {"saved": saved, "bytes": octets}
     return counts

@@ -34,7 +34,7 @@ class Room:
     def takes(self, output: str) -> bool:
         """Whether this output can be written and has room for what is under way and one prompt more.
 
-        Asked before each request, which takes a system call or two: what was true for the last one may not be for this.
+        Asked before each request, which takes some system calls: what was true for the last one may not be for this.
         """
         known = self._known.get(output)
         if known is None or not known[1] or self.ctx.now - known[0] > _FRESH:

@@ -2,23 +2,30 @@
 
 import dataclasses
 import errno
-import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import pathspec
 
 from astria_sync import kernel
-from astria_sync.core.model import FileSight, FolderSight, Look
-from astria_sync.transient import EACH, is_half, is_left_alone
+from astria_sync.core.model import FolderSight, Look
+from astria_sync.sights import (
+    NAME,
+    PICTURES,
+    PROMPT,
+    URLS_FILE,
+    captions_of,
+    concerns_us,
+    sight_of,
+    stamp_of,
+    suffix_of,
+)
+from astria_sync.transient import is_half, is_left_alone
 
-PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-PROMPT: Final = ".prompt"
-TUNE_FILE: Final = "tune.toml"
-URLS_FILE: Final = "urls.txt"
 ERROR_SUFFIX: Final = ".prompt.error.txt"
 TUNE_ERROR: Final = "tune.error.txt"
 EMPTY: Final = "{root} shows none of what was in it; is it mounted?"
@@ -57,21 +64,14 @@ class Root:
         return folder and os.path.join(self.path, path) in self.outputs
 
 
-def stamp_of(entries: Sequence[tuple[str, os.stat_result]]) -> str:
-    """A short hash that changes when any of the files does. The device is left out: its number changes with a reboot."""
-    digest = hashlib.blake2b(digest_size=12)
-    for name, info in sorted(entries, key=lambda entry: entry[0]):
-        digest.update(
-            f"{name}\0{info.st_ino}\0{info.st_size}\0{info.st_mtime_ns}\0{info.st_ctime_ns}\n".encode(
-                errors="surrogateescape"
-            )
-        )
-    return digest.hexdigest() if entries else ""
+def look(
+    root: Root, scope: str = ".", *, recursive: bool = True, at_rest: Mapping[str, str] | None = None
+) -> Look:
+    """Walk `scope` (relative to the root). Never raises for what a disk can do; the Look says what could not be read.
 
-
-def look(root: Root, scope: str = ".", *, recursive: bool = True) -> Look:
-    """Walk `scope` (relative to the root). Never raises for what a disk can do; the Look says what could not be read."""
-    walk = _Walk(root)
+    Folders that are still as `at_rest` has them are only named.
+    """
+    walk = _Walk(root, at_rest or {})
     mounts = _mounts(walk.real)
     top = root.path if scope == "." else os.path.join(root.path, scope)
     try:
@@ -85,7 +85,7 @@ def look(root: Root, scope: str = ".", *, recursive: bool = True) -> Look:
         return _nothing(root, scope, recursive, f"{root.path} cannot be read ({walk.unreadable['.']})")
     whole = recursive and scope == "."
     try:
-        empty = not (any(map(_shows, folders)) if whole else _has_anything(root))
+        empty = not (walk.unchanged or any(map(_shows, folders)) if whole else _has_anything(root))
     except OSError as error:
         return _nothing(root, scope, recursive, f"{root.path} cannot be read ({error.strerror})")
     if not empty:
@@ -96,6 +96,7 @@ def look(root: Root, scope: str = ".", *, recursive: bool = True) -> Look:
         recursive=recursive,
         folders=folders,
         unreadable=walk.unreadable,
+        unchanged=tuple(walk.unchanged),
         mounts=tuple(point for point in _mounts(walk.real) if point in mounts),
         # Whether that is a reason to believe nothing depends on what is known: `Places.suspicious`.
         problem=EMPTY.format(root=root.path) if empty and (base.st_dev, base.st_ino) not in root.full else "",
@@ -123,11 +124,13 @@ def _nothing(root: Root, scope: str, recursive: bool, problem: str) -> Look:
 class _Walk:
     """One walk: knows which directories it has been in, so that a loop of links ends."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, at_rest: Mapping[str, str] = MappingProxyType({})) -> None:
         self.root = root
         self.real = os.path.realpath(root.path)
         self.outputs = [os.path.realpath(output) for output in root.outputs]
+        self.at_rest = at_rest
         self.unreadable: dict[str, str] = {}
+        self.unchanged: list[str] = []
         self.moving: list[tuple[str, os.stat_result]] = []
         self.been: set[tuple[int, int]] = set()
 
@@ -159,15 +162,22 @@ class _Walk:
                     continue
                 self.been.add((info.st_dev, info.st_ino))
                 with os.scandir(directory) as entries:
-                    for entry in sorted(entries, key=lambda entry: entry.name):
+                    for entry in entries:
                         self.sort_entry(entry, path, below, files)
             except OSError as error:
                 self.unreadable[path] = error.strerror or str(error)
                 continue
-            yield dataclasses.replace(_sight(path, info, files), moving=stamp_of(self.moving))
+            files.sort(key=NAME)
+            below.sort(reverse=True)
+            moving = stamp_of(self.moving)
             self.moving.clear()
+            digest = f"{info.st_ino} {stamp_of(files)} {moving}" if files else ""
+            if digest and self.at_rest.get(path) == digest:
+                self.unchanged.append(path)
+            else:
+                yield dataclasses.replace(sight_of(path, info, files), moving=moving, digest=digest)
             if recursive:
-                todo += reversed(below)
+                todo += below
 
     def sort_entry(
         self,
@@ -182,12 +192,16 @@ class _Walk:
             if is_half(name) and entry.is_file(follow_symlinks=False):
                 self.moving.append((name, entry.stat(follow_symlinks=False)))
             return
-        full = name if path == "." else f"{path}/{name}"
         try:
-            if entry.is_symlink() and not self._follows(entry.path):
+            folder = False
+            if not entry.is_file(follow_symlinks=False):  # nearly all are
+                if entry.is_symlink() and not self._follows(entry.path):
+                    return
+                folder = entry.is_dir()
+            if not (folder or concerns_us(name)):
                 return
-            folder = entry.is_dir()
-            if not (folder or _concerns_us(name)) or self.root.ignores(full, folder=folder):
+            full = name if path == "." else f"{path}/{name}"
+            if self.root.ignores(full, folder=folder):
                 return
             if not is_utf8(name):
                 shown = full.encode(errors="backslashreplace").decode()
@@ -224,37 +238,6 @@ def _inside(real: str, top: str) -> bool:
     return real == top or real.startswith(top.rstrip("/") + "/")
 
 
-def _concerns_us(name: str) -> bool:
-    suffix = _suffix(name)
-    return suffix in PICTURES or suffix in {PROMPT, ".txt"} or name == TUNE_FILE
-
-
-def _sight(path: str, info: os.stat_result, files: Sequence[tuple[str, os.stat_result]]) -> FolderSight:
-    if path.rpartition("/")[2] == EACH:  # pictures there go along with its prompts: it is no image folder
-        files = [entry for entry in files if _suffix(entry[0]) == PROMPT]
-    by_name = dict(files)
-    pictures = [name for name in by_name if _suffix(name) in PICTURES]
-    wanted = {*pictures, *_captions(list(by_name), pictures), URLS_FILE}
-    return FolderSight(
-        path=path,
-        inode=info.st_ino,
-        stamp=stamp_of([entry for entry in files if entry[0] in wanted]),
-        pictures=len(pictures),
-        has_urls=URLS_FILE in by_name,
-        tune_stamp=stamp_of([entry for entry in files if entry[0] == TUNE_FILE]),
-        prompts=tuple(_prompt_sight(path, name, i) for name, i in files if _suffix(name) == PROMPT),
-    )
-
-
-def _prompt_sight(path: str, name: str, info: os.stat_result) -> FileSight:
-    return FileSight(
-        path=name if path == "." else f"{path}/{name}",
-        stamp=stamp_of([(name, info)]),
-        inode=info.st_ino,
-        mtime_ns=info.st_mtime_ns,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Contents:
     """What a folder would be sent with, in order of name, and the stamp that belongs to it (as in FolderSight)."""
@@ -274,26 +257,13 @@ def contents(root: Root, path: str) -> Contents:
     with os.scandir(directory) as entries:
         for entry in entries:
             walk.sort_entry(entry, path, [], files)
-    sight = _sight(path, os.stat(directory), files)
+    sight = sight_of(path, os.stat(directory), files)
     names = sorted(name for name, _ in files)
-    pictures = tuple(n for n in names if _suffix(n) in PICTURES)
+    pictures = tuple(n for n in names if suffix_of(n) in PICTURES)
     return Contents(
         stamp=sight.stamp,
         pictures=pictures,
-        captions=tuple(_captions(names, pictures)),
-        prompts=tuple(n for n in names if _suffix(n) == PROMPT),
+        captions=tuple(captions_of(names, pictures)),
+        prompts=tuple(n for n in names if suffix_of(n) == PROMPT),
         has_urls=URLS_FILE in names,
     )
-
-
-def _suffix(name: str) -> str:
-    """As os.path.splitext has it for what is not hidden, in a quarter of its time: it is asked several times for each file."""
-    dot = name.rfind(".")
-    return name[dot:].lower() if dot > 0 else ""
-
-
-def _captions(names: Sequence[str], pictures: Sequence[str]) -> list[str]:
-    """Text files with the stem of a picture; `urls.txt` is never one."""
-    texts = [name for name in names if name[-4:].lower() == ".txt" and name != URLS_FILE]
-    stems = {name[: name.rfind(".")] for name in pictures} if texts else set()
-    return [name for name in texts if name[:-4] in stems]

@@ -197,6 +197,32 @@ def m013_live(db: Database) -> None:
     _apply(db, _LIVE)
 
 
+_CROWDS = """
+ALTER TABLE prompts ADD COLUMN old INTEGER NOT NULL DEFAULT 0;
+UPDATE prompts SET old = 1 WHERE (SELECT adoptable FROM sources WHERE id = source_id) = 1;
+UPDATE prompts SET old = 2 WHERE (SELECT adoptable FROM sources WHERE id = source_id) = 2;
+CREATE TRIGGER prompts_old_added AFTER INSERT ON prompts WHEN (SELECT adoptable FROM sources WHERE id = NEW.source_id) > 0
+    BEGIN UPDATE prompts SET old = (SELECT adoptable FROM sources WHERE id = source_id) WHERE id = NEW.id; END;
+CREATE TRIGGER prompts_old_moved AFTER UPDATE OF source_id ON prompts WHEN OLD.source_id != NEW.source_id
+    BEGIN UPDATE prompts SET old = (SELECT adoptable FROM sources WHERE id = source_id) WHERE id = NEW.id; END;
+CREATE TRIGGER prompts_old_told AFTER UPDATE OF adoptable ON sources WHEN OLD.adoptable != NEW.adoptable
+    BEGIN UPDATE prompts SET old = NEW.adoptable WHERE source_id = NEW.id; END;
+CREATE INDEX prompts_old ON prompts (state, old) WHERE old > 0 AND state = 'queued' AND sought = 0 AND armed_at IS NULL;
+CREATE INDEX sources_content ON sources (content);
+CREATE INDEX prompts_reason ON prompts (id) WHERE reason != '';
+"""
+
+
+@migrations()
+def m015_crowds(db: Database) -> None:
+    """What is asked at every step, or for every file, without reading a crowd of others.
+
+    `old`: the `adoptable` of its source, which SQLite itself keeps the same: of ten thousand that wait to be sent, those few
+    that are to be looked for at Astria first are found by an index.
+    """
+    _apply(db, _CROWDS)
+
+
 def _apply(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

@@ -157,10 +157,10 @@ class Sending:
         counted for `hold_above` together; true when all was looked for.
         """
         roots = self.adopting.open(self.ctx.walked)
-        old = f"(SELECT root FROM sources WHERE id = source_id AND adoptable > 0) IN ({','.join('?' * len(roots))})"
+        unsought = "old > 0 AND state = 'queued' AND sought = 0 AND armed_at IS NULL"  # as the index has it
+        here = f"(SELECT root FROM sources WHERE id = source_id) IN ({','.join('?' * len(roots))})"
         rows = self.ctx.journal.prompts(
-            f"state = 'queued' AND sought = 0 AND NOT unread AND armed_at IS NULL AND {old} LIMIT ?",
-            [*roots, _SOUGHT_AT_ONCE],
+            f"{unsought} AND NOT unread AND {here} LIMIT ?", [*roots, _SOUGHT_AT_ONCE]
         )
         for prompt in rows:
             source = self.ctx.journal.source(prompt.source_id)

@@ -26,6 +26,7 @@ from astria_sync.download import Downloader
 from astria_sync.errors import FileProblem
 from astria_sync.packtasks import find_pack, pack_path, run_pack
 from astria_sync.progress import Progress
+from astria_sync.sights import URLS_FILE
 
 _LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
 _URLS_LIMIT: Final = 1 << 20
@@ -240,7 +241,7 @@ def walk(root: scan.Root, piece: work.Walk, clock: Clock) -> tuple[Look, ...]:
     looks: list[Look] = []
     for scope, recursive in piece.scopes:
         began = clock.now()
-        look = scan.look(root, scope, recursive=recursive)
+        look = scan.look(root, scope, recursive=recursive, at_rest=piece.at_rest)
         looks.append(dataclasses.replace(look, began=began, ended=clock.now()))
     return tuple(looks)
 
@@ -260,7 +261,7 @@ def read_folder(root: scan.Root, path: str, named: Sequence[str]) -> work.Folder
     urls: tuple[str, ...] = ()
     if found.has_urls:
         try:
-            urls = tunefile.parse_urls(_head(folder / scan.URLS_FILE), name=scan.URLS_FILE)
+            urls = tunefile.parse_urls(_head(folder / URLS_FILE), name=URLS_FILE)
         except FileProblem as error:
             problems += error.problems
     content = hashlib.sha256("\n".join([*sorted(hashes), *urls]).encode()).hexdigest()

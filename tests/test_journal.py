@@ -485,6 +485,49 @@ def test_small_facts(journal):
     assert journal.get("a") is None
 
 
+def put_in_vain(journal: Journal, value: Any) -> None:
+    """Set a fact in a transaction that is rolled back."""
+    with suppress(Crash), journal.transaction():
+        journal.put("a", value)
+        assert journal.get("a") == value
+        raise Crash
+
+
+def test_facts_are_what_the_state_says(tmp_path):
+    """What is remembered of them gives way to what was rolled back, to what another program wrote, and to nobody's changes."""
+    state = tmp_path / "state.db"
+    with opened(state) as journal, closing(sqlite3.connect(state)) as other:
+        with journal.transaction():
+            journal.put("a", [1])
+            assert journal.get("b") is None
+        put_in_vain(journal, [3])
+        with journal.transaction():
+            journal.get("a").append(2)
+            assert journal.get("a") == [1]
+            put_in_vain(journal, [4])
+            assert journal.get("a") == [1]
+        other.execute("UPDATE meta SET value = '[5]' WHERE key = 'a'")
+        other.execute("INSERT INTO meta VALUES ('b', '6')")
+        other.commit()
+        assert (journal.get("a"), journal.get("b")) == ([5], 6)
+        with journal.transaction():
+            assert (journal.get("a"), journal.get("b")) == ([5], 6)
+            journal.put("a", None)
+            assert journal.get("a", 7) == 7
+
+
+def test_an_order_is_as_old_as_its_source(journal):
+    """`old` follows `adoptable` whatever changes: a new order, a new source, a source that is said to be older."""
+    young, old = add_source(journal), add_source(journal, "old", adoptable=2)
+    one, other = (add_prompt(journal, of, "queued").id for of in (young, old))
+    assert [journal.prompt(row).old for row in (one, other)] == [0, 2]
+    journal.change("sources", young, adoptable=1)
+    journal.change("prompts", other, source_id=young)
+    assert [journal.prompt(row).old for row in (one, other)] == [1, 1]
+    journal.change("sources", young, adoptable=0)
+    assert [journal.prompt(row).old for row in (one, other)] == [0, 0]
+
+
 def test_the_mark_only_rises(journal):
     """The highest id seen is kept, by kind and workspace."""
     for kind, workspace, remote_id in [("tune", "", 5), ("tune", "", 3), ("tune", "7", 9), ("prompt", "", 1)]:

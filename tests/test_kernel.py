@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -130,7 +131,13 @@ def test_what_a_sandbox_binds_onto_itself_is_no_disk(proc: Path, monkeypatch: py
     (proc / "self/mounts").write_text(
         "".join(f"x {line.split()[4]} ext4 rw 0 0\n" for line in MOUNTINFO.splitlines())
     )
+
+    def found(path: str) -> SimpleNamespace:
+        on = [point for point in points if f"{path}/".startswith(f"{point.rstrip('/')}/")]
+        return SimpleNamespace(st_dev=max(on, key=len), st_ino=path)
+
     monkeypatch.setattr(os.path, "ismount", lambda path: path in points)
+    monkeypatch.setattr(kernel, "_found", found)
     windows = {"/home/jane/Astria/my inbox", "/srv/out", "/mnt/photos/2026"}
     assert {point for point in points if not kernel.is_disk(point)} == windows
     assert set(points) - set(kernel.mounts_below("/")) == windows

@@ -317,8 +317,11 @@ def test_a_state_that_cannot_be_read_is_a_sentence(tmp_path):
 def test_a_state_of_an_earlier_version_is_followed(books, live, monkeypatch):
     """A daemon that was not restarted since an update writes the old schema: what it writes is seen."""
     books.prompt("a.prompt", "failed")
-    books.journal._conn.execute("DROP INDEX images_saved")
-    books.journal._conn.execute("DROP INDEX sources_problem")
+    for one in ("prompts_old_added", "prompts_old_moved", "prompts_old_told"):
+        books.journal._conn.execute(f"DROP TRIGGER {one}")
+    for one in ("prompts_old", "prompts_reason", "sources_content"):
+        books.journal._conn.execute(f"DROP INDEX {one}")
+    books.journal._conn.execute("ALTER TABLE prompts DROP COLUMN old")
     books.journal._conn.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [reading.LATEST])
     assert see(live)["needs_you"]["count"] == 1
     books.prompt("b.prompt", "failed")

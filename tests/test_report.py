@@ -282,6 +282,24 @@ def test_what_astria_made_besides(books):
     assert books.look(paths=["/in/joe"])["problems"] == []
 
 
+def test_all_is_what_the_limited_view_of_everything_is(books):
+    """What is counted from indexes, where no path limits it, is what is counted order by order."""
+    first = books.prompt("a.prompt", "done", cost_mc=5, bound_at=1.0)
+    books.prompt("b.prompt", "done", spare_of=first, cost_mc=7, bound_at=1.0)
+    books.prompt("c.prompt", "failed", reason="why")
+    books.prompt("d.prompt", "failed", current=0)
+    books.prompt("e.prompt", "deleted", current=0, pulled=1)
+    books.prompt("f.prompt", "done", pulled=1, cost_mc=11)
+    books.prompt("g.prompt", "failed", pulled=1, spare_of=first)
+    books.prompt("h.prompt", "done", reason="fewer pictures")
+    books.prompt("i.prompt", "done", delete_at=5.0)
+    books.prompt("j.prompt", "waiting", spare_of=first)
+    assert books.look() == books.look(paths=["/"])
+    assert books.look()["counts"]["prompts"]["done"] == 3
+    assert books.look()["spent"]["total_usd"] == 12 / 100_000
+    assert {one["path"] for one in books.look()["items"]} >= {"c.prompt", "h.prompt", "i.prompt"}
+
+
 def test_a_state_of_an_older_version(tmp_path):
     """`status` reads what no daemon of this version has opened yet, and leaves it as it is."""
     state = tmp_path / "state.db"

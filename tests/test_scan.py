@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astria_sync.core.model import FolderSight, Look
-from astria_sync.scan import EMPTY, Root, _suffix, contents, is_left_alone, look, stamp_of
+from astria_sync.scan import EMPTY, Root, contents, is_left_alone, look
+from astria_sync.sights import stamp_of, suffix_of
 
 
 @pytest.fixture
@@ -343,12 +344,8 @@ class Entry:
     """A directory entry whose file the system does not show."""
 
     def __init__(self, entry: "os.DirEntry[str]", code: int) -> None:
-        self.name, self.path, self.is_dir, self.is_symlink = (
-            entry.name,
-            entry.path,
-            entry.is_dir,
-            entry.is_symlink,
-        )
+        self.name, self.path = entry.name, entry.path
+        self.is_file, self.is_dir, self.is_symlink = entry.is_file, entry.is_dir, entry.is_symlink
         self.code = code
 
     def stat(self) -> os.stat_result:
@@ -589,4 +586,4 @@ def test_every_way_of_looking_agrees(
 )
 def test_a_suffix_is_what_the_system_says(name: str) -> None:
     """The quick way to a file's suffix gives what os.path gives, for every name that a walk does not leave alone."""
-    assert _suffix(name) == os.path.splitext(name)[1].lower()
+    assert suffix_of(name) == os.path.splitext(name)[1].lower()

@@ -150,6 +150,7 @@ class Prompt:
     # When it is deleted at Astria, since its file is gone; below 0: Astria refused.
     delete_at: float | None = None
     crowd: bool = False  # one of too many new ones at one go: held unless approved, as soon as it could go
+    old: int = 0  # its source's `adoptable`, as the state itself keeps it (schema.py)
 
 
 def kind_of(row: Tune | Prompt) -> str:
@@ -202,6 +203,8 @@ class FolderSight:
     tune_stamp: str  # of tune.toml; "" if there is none
     prompts: tuple[FileSight, ...] = ()
     moving: str = ""  # stamp of what is not sent and yet tells that more is coming: a download under way
+    # Of all files that the other columns may tell of; another does not mean that they tell something else.
+    digest: str = field(default="", compare=False)
 
     def settled_stamp(self, tune_files: str) -> str:
         """What must stand still before the folder is taken up; the part up to the first "|" is of what is sent."""
@@ -225,6 +228,9 @@ class Look:
     complete: bool = True
     problem: str = ""
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    unchanged: tuple[
+        str, ...
+    ] = ()  # folders that are as whoever asked knows them; they are not among `folders`
     mounts: tuple[str, ...] = ()  # mount points in the root, "." if it is one, that were there all the while
 
 

@@ -44,6 +44,7 @@ class Walk:
 
     root: str
     scopes: tuple[tuple[str, bool], ...] = ((".", True),)
+    at_rest: Mapping[str, str] = field(default_factory=dict)  # folder → its digest: nothing is to be done
     lane = Lane.DISK
 
 

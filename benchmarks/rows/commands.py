@@ -55,9 +55,11 @@ BENCHMARK = Benchmark(
     how="processes started in turn; no daemon runs, so `status` reads the state itself.",
     limits=(
         "`--help`: importing click and the texts. `status`: half is importing, of which msgspec with the configuration is the "
-        "most; with 10,000 prompts the other half are SQLite's counts of prompts by state, of pictures and of money, each of "
-        "which reads every row."
+        "most; what SQLite does for 10,000 prompts is 15 ms of CPU, of which most is reading the pictures' sizes and the money."
     ),
-    tried="Nothing yet.",
+    tried=(
+        "Nothing that did not help. What did: counts, money and what there is to say of are asked from indexes alone where no path limits "
+        "them, instead of joining each prompt with its file (70 ms of CPU for 10,000 prompts, now 15)."
+    ),
     measure=_measure,
 )
