@@ -7,9 +7,13 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
-from typing import IO
+from typing import IO, Final
 
 from astria_sync.disk import leads_out
+
+_PIECE: Final = (
+    256 * 1024
+)  # bytes; httpx asks for 64 KiB, and does as much for each piece as for a larger one
 
 
 class LateFile:
@@ -40,12 +44,12 @@ class LateFile:
         return 0
 
     def read(self, count: int) -> bytes:
-        """The next bytes; closes the file at its end. Raises OSError if it is not the file that was tried."""
+        """The next bytes, also more than `count`; closes the file at its end. Raises OSError if it is not the file that was tried."""
         if self._file is None:
             self._file = self._open()
             if _what(self._file) != self._is:
                 raise OSError(errno.ESTALE, f"{self._path} changed while it was sent")
-        data = self._file.read(count)
+        data = self._file.read(max(count, _PIECE))
         self._count(len(data))
         if not data:
             self.close()
