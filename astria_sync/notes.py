@@ -39,6 +39,9 @@ class Notes:
     _written: set[int] = field(default_factory=set, init=False)  # sources whose file was touched in this step
     _doubtful: set[int] = field(default_factory=set, init=False)  # … in a step that was rolled back
     _late: set[int] = field(default_factory=set, init=False)  # sources whose file could not be written
+    _looked: set[int] = field(
+        default_factory=set, init=False
+    )  # sources whose file was looked for in this run
 
     def plan(self) -> None:
         """Look at the sources that something happened to since the last time; at first at all with something to tell."""
@@ -50,10 +53,6 @@ class Notes:
             sources = self.ctx.journal.sources(
                 f"note != '' OR problem != '' OR id IN ({_FAILED}) OR id IN ({','.join('?' * len(self._doubtful))})",
                 [*self._doubtful],
-            )
-            # A crash between the file and the commit leaves one that the row does not know, or none that it knows.
-            self._doubtful.update(
-                source.id for source in sources if os.path.lexists(error_file(source)) != bool(source.note)
             )
         else:
             happened = "SELECT source_id FROM events WHERE id > ?"
@@ -74,6 +73,7 @@ class Notes:
     def forget(self) -> None:
         """A step was rolled back: the files may be ahead of the rows."""
         self._last_event = None
+        self._looked.clear()
         self._doubtful |= self._written
 
     def update(self, source: Source) -> None:
@@ -82,9 +82,15 @@ class Notes:
             return  # there is no file
         text = "" if source.missing_since is not None else self._text(source)
         digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest() if text else ""
+        path = error_file(source)
+        if source.id not in self._looked:
+            # A crash between the file and the commit leaves one that the row does not know, or none that it knows; the row itself
+            # may be new again, and its file well by now.
+            self._looked.add(source.id)
+            if os.path.lexists(path) != bool(source.note):
+                self._doubtful.add(source.id)
         if digest == source.note and source.id not in self._doubtful:
             return
-        path = error_file(source)
         if not os.path.lexists(source.location):
             self._late.add(
                 source.id

@@ -227,3 +227,15 @@ def test_a_failed_prompt_does_not_stop_the_others(studio):
     studio.prompt("slip.prompt", "words", "num_images: 9")
     studio.run_once()
     assert sorted(studio.states().values()) == ["done", "done", "done", "failed", "failed", "failed"]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_error_file_that_a_crash_left_behind_goes(studio, known):
+    """Written before the commit that the crash prevented, no row knows of it; the file may have been mended since."""
+    if known:
+        studio.prompt("a.prompt", "well before")
+        studio.run_once()
+    studio.prompt("a.prompt", "well now")
+    left = studio.write("a.prompt.error.txt", "a.prompt could not be used.\n")
+    studio.run_once()
+    assert not left.exists()
