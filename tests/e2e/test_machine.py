@@ -112,7 +112,7 @@ def test_a_share_that_hangs_holds_up_only_itself(studio, monkeypatch):
     def read_folder(root, path, named):
         if root.path == str(hung):
             answered.wait(30)
-        return real(root, path)
+        return real(root, path, named)
 
     monkeypatch.setattr(tasks, "read_folder", read_folder)
     monkeypatch.setattr(agenda, "_SLOW", 0.0)

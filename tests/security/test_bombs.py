@@ -223,7 +223,7 @@ def test_an_upload_has_no_deadline():
 
     now = [100.0]
     reads = Reads(lambda: now[0])
-    trace, stream = _Trace(reads, 5), Stream()
+    trace, stream = _Trace(reads, 5, lambda: None), Stream()
     trace("connection.connect_tcp.complete", {"return_value": stream})
     reads.limit(99.0, "over")
     trace("http11.send_request_headers.started", {})
