@@ -73,7 +73,8 @@ def beside_another(stage: Stage) -> str:
     """A second profile has a unit of its own; both run, each fetches its own, and the second goes without a trace."""
     jane, work = stage.owner, "astria-sync@work.service"
     before = stage.pid()
-    jane.types("astria-sync --profile work init --yes --inbox ~/Work/in --output ~/Work/out")
+    shares = "--token-file ~/.config/astria-sync/token"  # a profile's own token would be another account's
+    jane.types(f"astria-sync --profile work init --yes --inbox ~/Work/in --output ~/Work/out {shares}")
     jane.types("astria-sync --profile work service install")
     stage.delivered(stage.prompt(), stage.prompt(inbox="Work/in", output="Work/out"))
     states = [jane.unit("ActiveState", unit=unit)["ActiveState"] for unit in (UNIT, work)]
