@@ -583,6 +583,16 @@ def test_an_inbox_that_refuses_ends_no_thread(root: Path) -> None:
     watcher.stop()
 
 
+def test_a_hint_says_when_the_last_event_came(root: Path, listen: Callable[..., Ear]) -> None:
+    """Not when it was told, a pause later: in that pause nothing happened, which is worth knowing."""
+    ear = listen()
+    began = time.monotonic()
+    (root / "a.prompt").write_text("x")
+    (hint,) = ear.heard(ear.hint(".", recursive=False))
+    assert hint.heard is not None
+    assert began <= hint.heard <= time.monotonic() - 0.01  # `hasty`
+
+
 def test_many_files_are_few_hints(root: Path, listen: Callable[..., Ear]) -> None:
     """A thousand files in a folder are looked at a few times, not a thousand."""
     ear = listen()
