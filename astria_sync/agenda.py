@@ -22,12 +22,15 @@ class Agenda:
         [str], Mapping[str, str]
     ]  # what is known so well of a root that it need not be told again
     roots: dict[str, dict[str, bool]] = field(default_factory=dict)
+    _heard: dict[str, float | None] = field(default_factory=dict, init=False)
     _began: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # on both clocks
 
-    def add(self, root: str, folder: str, *, recursive: bool) -> None:
+    def add(self, root: str, folder: str, *, recursive: bool, heard: float | None = None) -> None:
         """One folder more, if its root is watched; many of one root are the whole root."""
         if root not in self.ctx.watches:
             return
+        before = self._heard.get(root) if root in self.roots else heard
+        self._heard[root] = None if heard is None or before is None else max(heard, before)
         folders = self.roots.setdefault(root, {})
         if len(folders) > _MANY:
             self.add_all(root)
@@ -37,12 +40,14 @@ class Agenda:
     def add_all(self, root: str) -> None:
         """All of a root."""
         self.roots[root] = {".": True}
+        self._heard[root] = None
 
     def plan(self) -> None:
         """Start the looks that are due; say of one that does not end."""
         for root, folders in list(self.roots.items()):
             at_rest = self.at_rest(root) if folders.get(".") else {}
-            piece = work.Walk(root=root, scopes=tuple(folders.items()), at_rest=at_rest)
+            heard = self._heard[root]
+            piece = work.Walk(root=root, scopes=tuple(folders.items()), at_rest=at_rest, heard=heard)
             if self.ctx.start(("walk", root), piece):
                 del self.roots[root]
                 self._began[root] = (self.ctx.now, self.ctx.wall)

@@ -13,7 +13,6 @@ _EVERY: Final = 3600.0  # seconds between questions
 _SOON: Final = 60.0  # seconds, when what was told last cannot be true any more
 _FIRST: Final = 300.0  # seconds after the start
 _DAY: Final = 86_400.0
-_BOUNDLESS: Final = 2**62
 _LEAST: Final = USD // 2  # half a dollar is little, whatever a day costs
 
 
@@ -41,11 +40,13 @@ class Balance:
     def _topped_up(self) -> bool:
         """More was paid since than there was: what was told last is not true any more."""
         journal = self.ctx.journal
-        told_at = journal.get("balance_at", 0.0)
+        told_at = journal.get("balance_at")
+        if told_at is None:  # as if there were no end to it
+            return False
         later = "SELECT coalesce(sum(cost_mc), 0), count(*) FROM {} WHERE bound_at > ? AND attempt > 0"
         sums = [row for table in TABLES for row in journal.rows(later.format(table), [told_at])]
         paid, count = sum(int(row[0]) for row in sums), sum(int(row[1]) for row in sums)
-        left = int(journal.get("balance_mc", _BOUNDLESS))
+        left = int(journal.get("balance_mc", 0))
         return count > 0 and paid >= max(left, 0)
 
 

@@ -225,7 +225,7 @@ class Engine:
             if message.path is None:
                 self.intake.rescan(message.root)
             else:
-                self.intake.hint(message.root, message.path, recursive=message.recursive)
+                self.intake.hint(message.root, message.path, recursive=message.recursive, heard=message.heard)
         elif isinstance(message, Tick):
             self._tick(message)
         elif isinstance(message, Command):

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from errno import EACCES, ENOSPC
 from itertools import takewhile
 from typing import Final
@@ -121,15 +122,17 @@ class Observer(BaseObserver):
         self,
         post: Callable[[Hint], None],
         *,
+        now: Callable[[], float],
         overflowed: Callable[[], None],
         left_out: Callable[[str], None],
     ) -> None:
-        """Raises OSError if there is no inotify to be had."""
+        """Hints say by `now` when the last event came. Raises OSError if there is no inotify to be had."""
         self._descriptor = _Descriptor(overflowed, left_out)
         super().__init__(_Emitter, inotify_fd=self._descriptor)
         self._post = post
+        self._now = now
         self._gathered: dict[Hint, None] = {}
-        self._since = 0.0
+        self._since = self._last = self._heard = 0.0
         self._descriptor.start()
 
     def watch(self, root: str, real: str, outputs: Sequence[str]) -> ObservedWatch:
@@ -146,21 +149,28 @@ class Observer(BaseObserver):
         return any(emitter.watch == watch and emitter.is_alive() for emitter in self.emitters)
 
     def gather(self, hint: Hint) -> None:
+        self._last, self._heard = time.monotonic(), self._now()
         if not self._gathered:
-            self._since = time.monotonic()
+            self._since = self._last
         self._gathered[hint] = None
 
     def dispatch_events(self, event_queue: EventQueue) -> None:
         super().dispatch_events(event_queue)
-        if self._gathered and event_queue.empty():
-            self.stopped_event.wait(_GATHER)
+        # Each event is taken in as it comes: only then is it known when the last one came.
+        left = min(self._last + _GATHER, self._since + _LONGEST) - time.monotonic()
+        if self._gathered and event_queue.empty() and left > 0:
+            with event_queue.not_empty:
+                event_queue.not_empty.wait_for(lambda: event_queue.queue, left)
         if event_queue.empty() or time.monotonic() > self._since + _LONGEST:
-            hints, self._gathered = self._gathered, {}
-            if len(hints) > _MANY:
-                hints = {Hint(root=hint.root, path=None): None for hint in hints}
-            with suppress(Exception):  # one would end this thread
-                for hint in hints:
-                    self._post(hint)
+            self._tell()
+
+    def _tell(self) -> None:
+        hints, self._gathered = self._gathered, {}
+        if len(hints) > _MANY:
+            hints = {Hint(root=hint.root, path=None): None for hint in hints}
+        with suppress(Exception):  # one would end this thread
+            for hint in hints:
+                self._post(replace(hint, heard=self._heard))
 
     @property
     def healthy(self) -> bool:

@@ -1,15 +1,22 @@
 """Pictures that the prompts beside them take along: of those alone a folder is no image folder, since a pose is no subject."""
 
+import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from astria_sync import parameters, promptfile
 from astria_sync.core.model import FolderSight, Look, Source
 from astria_sync.errors import FileProblem
 from astria_sync.sights import stamp_of
+
+# Folders of a root, by their paths, of which nobody can tell whether they are image folders.
+DOUBTFUL: Final = (
+    "root = ? AND path IN (SELECT value FROM json_each(?)) AND kind = 'folder' "
+    "AND missing_since IS NULL AND json_extract(settings, '$.doubt') IS NOT NULL"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +88,11 @@ def _doubt(pictures: Collection[str], faulty: Mapping[str, bytes | None]) -> str
         f"{picture} may be an input of {prompt}, which is wrong: until that is mended nobody can tell whether a tune is to be made of "
         f"this folder, and none is; mend {prompt}, or move the pictures of the tune into a folder of their own."
     )
+
+
+def paths(look: Look) -> str:
+    """The folders that a look shows, as a question of the journal takes them."""
+    return json.dumps([folder.path for folder in look.folders])
 
 
 def stamps(look: Look, path: str) -> dict[str, str] | None:

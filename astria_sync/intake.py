@@ -49,9 +49,9 @@ class Intake:
 
     # What to look at
 
-    def hint(self, root: str, folder: str, *, recursive: bool) -> None:
-        """Something may have changed there."""
-        self.agenda.add(root, folder, recursive=recursive)
+    def hint(self, root: str, folder: str, *, recursive: bool, heard: float | None = None) -> None:
+        """Something may have changed there; `heard`: when an event said so."""
+        self.agenda.add(root, folder, recursive=recursive, heard=heard)
 
     def rescan(self, root: str | None = None) -> None:
         """Look at everything, or at one root."""
@@ -104,7 +104,7 @@ class Intake:
         for key, stamp, sight in units:  # all that is new first: one of them may be what another was before
             if key not in self.places.known:
                 self._first_sight(key, sight)
-                self.settling.see(key, stamp, look.began, since=look.ended)
+                self.settling.see(key, stamp, look.began, since=look.still)
         for key, stamp, sight in units:
             self._saw(key, stamp, sight, look)
         for folder in look.folders:
@@ -149,7 +149,7 @@ class Intake:
             if key in self.places.missing:
                 self._back(key, known[0])
             return
-        if not self.settling.see(key, stamp, look.began, since=look.ended):
+        if not self.settling.see(key, stamp, look.began, since=look.still):
             if known[1]:
                 put_off(self.ctx, key[2], known[0])
             return

@@ -22,9 +22,10 @@ from astria_sync.ordering import Ordering
 from astria_sync.subjects import Subjects
 
 _AT_ONCE: Final = 250  # rows judged in one step: a large matrix must not keep everything else waiting
-_OPEN: Final = "state IN ('settling', 'waiting') OR (state = 'failed' AND armed_at IS NULL)"
+# By number, not by state: thousands may wait while one is judged.
+_OPEN: Final = "+state IN ('settling', 'waiting') OR (+state = 'failed' AND armed_at IS NULL)"
 _WENT: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ESTALE}
-_HERE = "source_id IN (SELECT id FROM sources WHERE missing_since IS NULL)"
+_HERE = "EXISTS (SELECT 1 FROM sources WHERE id = prompts.source_id AND missing_since IS NULL)"  # not all are read for one
 HELD = "more than {limit} new prompts at one go; `astria-sync approve --all` lets them go"
 
 

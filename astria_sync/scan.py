@@ -97,6 +97,7 @@ def look(
         folders=folders,
         unreadable=walk.unreadable,
         unchanged=tuple(walk.unchanged),
+        touched=walk.touched,
         mounts=tuple(point for point in _mounts(walk.real) if point in mounts),
         # Whether that is a reason to believe nothing depends on what is known: `Places.suspicious`.
         problem=EMPTY.format(root=root.path) if empty and (base.st_dev, base.st_ino) not in root.full else "",
@@ -133,6 +134,7 @@ class _Walk:
         self.unchanged: list[str] = []
         self.moving: list[tuple[str, os.stat_result]] = []
         self.been: set[tuple[int, int]] = set()
+        self.touched = 0.0
 
     def enters(self, scope: str) -> bool:
         """Whether a walk from the root would come to `scope` at all."""
@@ -167,15 +169,17 @@ class _Walk:
             except OSError as error:
                 self.unreadable[path] = error.strerror or str(error)
                 continue
+            self.touched = max(self.touched, info.st_ctime)
             files.sort(key=NAME)
             below.sort(reverse=True)
             moving = stamp_of(self.moving)
-            self.moving.clear()
             digest = f"{info.st_ino} {stamp_of(files)} {moving}" if files else ""
             if digest and self.at_rest.get(path) == digest:
                 self.unchanged.append(path)
             else:
+                self.touched = max(self.touched, *(one.st_ctime for _, one in (*files, *self.moving)), 0.0)
                 yield dataclasses.replace(sight_of(path, info, files), moving=moving, digest=digest)
+            self.moving.clear()
             if recursive:
                 todo += below
 

@@ -227,7 +227,7 @@ class Service:
             Watched(path=str(watch.path), output=str(watch.output), poll=watch.events == "poll")
             for watch in settings.watch
         ]
-        watcher = Watcher(watched, engine.inbox.put)
+        watcher = Watcher(watched, engine.inbox.put, now=self._clock.now)
         stack.callback(watcher.stop)
         watcher.start()
         schedule = Schedule(

@@ -30,6 +30,7 @@ from astria_sync.sights import URLS_FILE
 
 _LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
 _URLS_LIMIT: Final = 1 << 20
+_TICK: Final = 0.01  # seconds that a disk's clock may be behind: kernels date changes by their last tick
 _UNREADABLE: Final = Answer(
     status=502, body=None, text="a list came with something in it that cannot be read"
 )
@@ -242,8 +243,13 @@ def walk(root: scan.Root, piece: work.Walk, clock: Clock) -> tuple[Look, ...]:
     for scope, recursive in piece.scopes:
         began = clock.now()
         look = scan.look(root, scope, recursive=recursive, at_rest=piece.at_rest)
-        looks.append(dataclasses.replace(look, began=began, ended=clock.now()))
-    return tuple(looks)
+        looks.append(dataclasses.replace(look, began=began, still=clock.now()))
+    if piece.heard is None:
+        return tuple(looks)
+    # What stood when the last event came has stood since, unless the disk says that it was written without an event.
+    touched = clock.now() - (clock.wall() - max(look.touched for look in looks)) + _TICK
+    still = max(piece.heard, touched)
+    return tuple(dataclasses.replace(look, still=min(look.still, still)) for look in looks)
 
 
 def read_folder(root: scan.Root, path: str, named: Sequence[str]) -> work.FolderRead:

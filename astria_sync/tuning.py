@@ -115,8 +115,8 @@ class Tuning:
 
     def looked(self, look: Look) -> None:
         """A folder whose pictures may be inputs of a prompt that is wrong is read again once its prompts have changed and stand still."""
-        doubtful = "kind = 'folder' AND root = ? AND missing_since IS NULL AND json_extract(settings, '$.doubt') IS NOT NULL"
-        for source in self.ctx.journal.sources(doubtful, [look.root]):
+        # Only what was looked at is asked for: to go through all folders takes milliseconds, in which a prompt waits to be sent.
+        for source in self.ctx.journal.sources(inputs.DOUBTFUL, [look.root, inputs.paths(look)]):
             now = inputs.stamps(look, source.path)
             if now is not None and now != source.settings["doubt"]:
                 self.ctx.journal.change("sources", source.id, settings={**source.settings, "doubt": now})

@@ -40,10 +40,14 @@ class _Identity:
 class Watcher:
     """Owns inotify's threads. All methods are the engine's thread's; hints also come from inotify's."""
 
-    def __init__(self, roots: Sequence[Watched], post: Callable[[Hint], None]) -> None:
+    def __init__(
+        self, roots: Sequence[Watched], post: Callable[[Hint], None], *, now: Callable[[], float]
+    ) -> None:
+        """`now` is the engine's clock, by which hints say when they were heard of."""
         self._roots = tuple(roots)
         self._outputs = tuple(root.output for root in roots)
         self._post = post
+        self._now = now
         self._inotify = _inotify()
         self._observer: Any = None
         self._armed: dict[str, tuple[Any, _Identity]] = {}  # root → its watch, and what it is of
@@ -95,7 +99,7 @@ class Watcher:
             return False
         try:
             observer = self._inotify.Observer(
-                self._post, overflowed=self._overflowed, left_out=self._note_left_out
+                self._post, now=self._now, overflowed=self._overflowed, left_out=self._note_left_out
             )
         except OSError as error:
             self._problems.update({root.path: _explain(error) for root in telling})

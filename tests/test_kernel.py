@@ -1,6 +1,7 @@
 """What /proc says, as it is written there."""
 
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,7 +98,7 @@ def test_our_own_watches_are_counted(tmp_path: Path) -> None:
 
     before = kernel.in_use(but_by=None)
     (tmp_path / "a").mkdir()
-    watcher = Watcher([Watched(path=str(tmp_path), output="/nowhere")], lambda _: None)
+    watcher = Watcher([Watched(path=str(tmp_path), output="/nowhere")], lambda _: None, now=time.monotonic)
     watcher.start()
     try:
         programs, watches = kernel.in_use()

@@ -32,7 +32,9 @@ class Ear:
         self.path = path or str(root)
         self.queue: queue.SimpleQueue[Hint] = queue.SimpleQueue()
         self.watcher = Watcher(
-            [Watched(path=self.path, output=output or f"{root}-output", poll=poll)], self.queue.put
+            [Watched(path=self.path, output=output or f"{root}-output", poll=poll)],
+            self.queue.put,
+            now=time.monotonic,
         )
         self.watcher.start()
 
@@ -248,7 +250,7 @@ def test_a_root_that_comes_later(tmp_path: Path) -> None:
     """A root that is missing at the start is a problem, not an end."""
     posted: queue.SimpleQueue[Hint] = queue.SimpleQueue()
     path = str(tmp_path / "later")
-    watcher = Watcher([Watched(path=path, output=path + "-output")], posted.put)
+    watcher = Watcher([Watched(path=path, output=path + "-output")], posted.put, now=time.monotonic)
     watcher.start()
     assert list(watcher.problems()) == [path]
     (tmp_path / "later").mkdir()
@@ -292,6 +294,7 @@ def test_the_output_of_another_root_is_left_alone(tmp_path: Path) -> None:
             Watched(path=str(other), output=str(tmp_path / "elsewhere")),
         ],
         posted.put,
+        now=time.monotonic,
     )
     watcher.start()
     (other / "out" / "1.png").write_bytes(b"x")
@@ -541,6 +544,7 @@ def test_one_bad_root_of_several(root: Path, tmp_path: Path) -> None:
     watcher = Watcher(
         [Watched(path=f"{tmp_path}/{name}", output="/nowhere", poll=poll) for name, poll in names.items()],
         posted.put,
+        now=time.monotonic,
     )
     watcher.start()
     assert set(watcher.problems()) == {f"{tmp_path}/missing", f"{tmp_path}/file"}
@@ -570,13 +574,23 @@ def test_an_inbox_that_refuses_ends_no_thread(root: Path) -> None:
         offered.put(hint)
         raise MemoryError
 
-    watcher = Watcher([Watched(path=str(root), output=f"{root}-output")], refuse)
+    watcher = Watcher([Watched(path=str(root), output=f"{root}-output")], refuse, now=time.monotonic)
     watcher.start()
     for name in ("a", "b"):
         (root / name).mkdir()
         assert offered.get(timeout=DEADLINE).path == name
     assert watcher.check() == ()
     watcher.stop()
+
+
+def test_a_hint_says_when_the_last_event_came(root: Path, listen: Callable[..., Ear]) -> None:
+    """Not when it was told, a pause later: in that pause nothing happened, which is worth knowing."""
+    ear = listen()
+    began = time.monotonic()
+    (root / "a.prompt").write_text("x")
+    (hint,) = ear.heard(ear.hint(".", recursive=False))
+    assert hint.heard is not None
+    assert began <= hint.heard <= time.monotonic() - 0.01  # `hasty`
 
 
 def test_many_files_are_few_hints(root: Path, listen: Callable[..., Ear]) -> None:

@@ -224,7 +224,10 @@ class Look:
     recursive: bool
     folders: tuple[FolderSight, ...]
     began: float = 0.0  # on the engine's clock
-    ended: float = 0.0
+    still: float = (
+        0.0  # since when what it shows has not changed, on the same: since it ended, if nothing tells
+    )
+    touched: float = field(default=0.0, compare=False)  # the latest change in there, by the disk's clock
     complete: bool = True
     problem: str = ""
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -239,11 +242,15 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hint:
-    """Something may have changed below `path` of `root`; path None: look at everything."""
+    """Something may have changed below `path` of `root`; path None: look at everything.
+
+    `heard` is when its root's last event came, on the engine's clock; None if no event tells of it.
+    """
 
     root: str
     path: str | None
     recursive: bool = True
+    heard: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

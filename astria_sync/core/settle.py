@@ -22,7 +22,8 @@ class Settling(Generic[Key]):
     def see(self, key: Key, stamp: str, now: float, *, since: float | None = None) -> bool:
         """Note a sighting; true if `key` has now shown this very stamp for `seconds`.
 
-        A look takes time: `now` is when it began, `since` when it ended, so that neither makes a thing settle too early.
+        A look takes time: `now` is when it began, `since` when it ended, so that neither makes a thing settle too early; or
+        since when the stamp is known to have been this one.
         """
         known = self._since.get(key)
         if known is None or known[0] != stamp:

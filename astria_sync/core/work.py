@@ -45,6 +45,7 @@ class Walk:
     root: str
     scopes: tuple[tuple[str, bool], ...] = ((".", True),)
     at_rest: Mapping[str, str] = field(default_factory=dict)  # folder → its digest: nothing is to be done
+    heard: float | None = None  # when the last event came of all that called for it; None: not all are events
     lane = Lane.DISK
 
 
@@ -156,9 +157,7 @@ class Survey:
     workspace: str
     down_to: int
     back: float = math.inf
-    purpose: str = (
-        "mark"  # mark: the highest id only, one page; adopt: all; unsure, audit, pack: down to the watermark
-    )
+    purpose: str = "mark"  # the highest id only, one page; adopt: all; unsure, audit, pack: to the watermark
     asked: float = 0.0  # when, on the engine's clock
     mark: int = 0  # the highest id that was known then
     lane = Lane.REQUESTS
