@@ -142,6 +142,9 @@ class Loop:
 
     def _step_until_written(self, messages: list[Any]) -> None:
         self._until_written(lambda messages: self._engine.step(*messages), messages)
+        ctx = self._engine.ctx
+        for piece in self._engine.pool.withdraw() if ctx.stopping else ():
+            ctx.finish(piece)  # its row is as it was: the next start begins it
 
     def _until_written(self, step: Callable[[list[Any]], None], messages: list[Any]) -> None:
         """A state that cannot be written (a full disk) stops everything but loses nothing: the step is done again."""
