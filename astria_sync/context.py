@@ -91,13 +91,18 @@ class Context:
         watch = self.watches.get(root)
         return (watch.workspace_id if watch else None) or self.settings.astria.workspace_id or ""
 
+    @property
+    def ahead(self) -> int:
+        """Downloads that wait with the pool, so that none of its threads waits for a commit."""
+        return max(1, self.settings.limits.downloads // 2)
+
     def free(self, lane: Lane) -> int:
         """How many more pieces of work this lane takes; of downloads a few more than are carried out at once."""
         limits = self.settings.limits
         places = {
             Lane.UPLOADS: limits.uploads,
             Lane.REQUESTS: limits.requests,
-            Lane.DOWNLOADS: limits.downloads + max(1, limits.downloads // _AHEAD),
+            Lane.DOWNLOADS: limits.downloads + self.ahead,
             Lane.DISK: self.busy[Lane.DISK] + 1,  # each root and output has readers of its own (workers.py)
             Lane.ASIDE: self.busy[Lane.ASIDE] + 1,
         }

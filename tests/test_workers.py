@@ -10,6 +10,7 @@ import pytest
 
 from astria_sync.core import work
 from astria_sync.core.model import Outcome, Stop
+from astria_sync.loop import Loop
 from astria_sync.workers import Pools
 
 
@@ -131,3 +132,57 @@ def test_a_stop_leaves_what_has_not_begun(studio):
     with studio.daemon() as daemon:
         assert daemon.run(20)
     assert studio.only("p.prompt").state == "done"
+
+
+class Slow:
+    """An inbox in which each message comes only when it is waited for, and notes how long for at most."""
+
+    def __init__(self, *messages: object) -> None:
+        self.coming, self.waited = list(messages), 0
+
+    def get_nowait(self) -> object:
+        raise queue.Empty
+
+    def get(self, timeout: float) -> object:
+        assert timeout > 0
+        self.waited += 1
+        if not self.coming:
+            raise queue.Empty
+        return self.coming.pop(0)
+
+
+SAVED = [Outcome(work=picture(n), result=None) for n in range(9)]
+RECORD = Outcome(work=work.WriteSidecar(prompt_id=1, path=Path("/a.json")), result=None)
+
+
+@pytest.mark.parametrize(
+    ("coming", "under_way", "stopping", "taken"),
+    [
+        (SAVED, 12, False, 4),
+        (SAVED, 2, False, 2),
+        (SAVED, 12, True, 1),
+        ([RECORD, *SAVED], 12, False, 1),
+        ([SAVED[0], RECORD, *SAVED], 12, False, 5),
+        ([SAVED[0], Stop(), *SAVED], 12, False, 2),
+        ([Stop(), *SAVED], 12, False, 1),
+        (SAVED[:2], 12, False, 2),
+    ],
+    ids=[
+        "as many as wait",
+        "the last",
+        "stopping",
+        "a record",
+        "and a record",
+        "a stop",
+        "first a stop",
+        "no more",
+    ],
+)
+def test_pictures_are_written_down_together(coming, under_way, stopping, taken):
+    """A picture waits a moment for the next ones while the threads have enough to do, and nothing else waits with it."""
+    inbox = Slow(*coming)
+    settings = SimpleNamespace(timing=SimpleNamespace(rescan_seconds=60.0))
+    busy = {work.Lane.DOWNLOADS: under_way}
+    ctx = SimpleNamespace(now=0.0, stopping=stopping, ahead=4, busy=busy, settings=settings)
+    loop = Loop(SimpleNamespace(ctx=ctx, inbox=inbox))
+    assert loop._messages(9.0) == coming[:taken]
