@@ -19,6 +19,9 @@ from astria_sync.settings import Models, Settings, Watch
 
 # Rows of one burst: a file dropped with hundreds of others must not slip out before the others are seen.
 BURST_SECONDS: Final = 600.0
+_AHEAD: Final = (
+    2  # of so many downloads under way one more waits with the pool: none of its threads waits for a commit
+)
 _SAME_LOOK: Final = 60.0
 _KNOCK: Final = 60.0  # seconds at most between looks whether the network is back or the token was renewed: people wait for it
 
@@ -88,13 +91,18 @@ class Context:
         watch = self.watches.get(root)
         return (watch.workspace_id if watch else None) or self.settings.astria.workspace_id or ""
 
+    @property
+    def ahead(self) -> int:
+        """Downloads that wait with the pool, so that none of its threads waits for a commit."""
+        return max(1, self.settings.limits.downloads // 2)
+
     def free(self, lane: Lane) -> int:
-        """How many more pieces of work this lane takes."""
+        """How many more pieces of work this lane takes; of downloads a few more than are carried out at once."""
         limits = self.settings.limits
         places = {
             Lane.UPLOADS: limits.uploads,
             Lane.REQUESTS: limits.requests,
-            Lane.DOWNLOADS: limits.downloads,
+            Lane.DOWNLOADS: limits.downloads + self.ahead,
             Lane.DISK: self.busy[Lane.DISK] + 1,  # each root and output has readers of its own (workers.py)
             Lane.ASIDE: self.busy[Lane.ASIDE] + 1,
         }

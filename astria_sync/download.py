@@ -17,6 +17,7 @@ import httpx
 
 from astria_sync import media, picturehosts
 from astria_sync.api import USER_AGENT, certificates, no_cookies
+from astria_sync.connections import Connections, proxied
 from astria_sync.core.naming import temporary_name
 from astria_sync.core.speed import LEAST, WINDOW, Speed
 from astria_sync.core.work import Download, NotSaved, Saved
@@ -63,6 +64,8 @@ class Downloader:
         self._clock = clock
         self._reads = Reads(clock)
         self._hosts = picturehosts.PictureHosts(local=plain_http)
+        if transport is None and (plain_http or not proxied()):  # no proxy leads to this machine
+            transport = Connections(connections, certificates())
         self._client = httpx.Client(
             timeout=timeout,
             follow_redirects=False,
@@ -72,7 +75,7 @@ class Downloader:
             cookies=no_cookies(),
             verify=certificates(),
             transport=transport,
-            trust_env=not plain_http,  # no proxy leads to this machine
+            trust_env=not plain_http,
         )
 
     def close(self) -> None:
@@ -149,7 +152,7 @@ class Downloader:
                 self._reads.check()
                 size = start + speed.total
                 if not start and len(head) < media.HEAD_BYTES:
-                    head += chunk[: media.HEAD_BYTES]
+                    head += bytes(chunk[: media.HEAD_BYTES])
                     largest = _largest(head)
                 if size > largest:
                     raise Refused("it does not end")

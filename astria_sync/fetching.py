@@ -110,8 +110,11 @@ class Fetching:
         if self.ctx.stopping:
             return
         free = self.ctx.free(work.Lane.DOWNLOADS)
+        prompts: dict[int, Prompt] = {}
         for image in self.turns.next(free) if free else ():
-            prompt = self.ctx.journal.prompt(image.prompt_id)
+            if image.prompt_id not in prompts:
+                prompts[image.prompt_id] = self.ctx.journal.prompt(image.prompt_id)
+            prompt = prompts[image.prompt_id]
             if image.pulled and not self.room.takes(prompt.output):
                 later = self.ctx.now + self.ctx.backoff(1)
                 self.ctx.journal.change("images", image.id, next_at=later)
@@ -133,6 +136,7 @@ class Fetching:
                 resume_etag=image.etag,
                 resume_at=image.kept,
                 mount=self.room.mount(prompt.output),
+                half=self.turns.half(image.id),
             )
             self.ctx.start(("download", image.id), piece)
 
@@ -154,9 +158,9 @@ class Fetching:
                 "reason": "",
             }
             journal.change("images", image.id, state="saved", saved_at=self.ctx.wall, **values)
-            prompt = journal.prompt(image.prompt_id)
+            (of,) = journal.rows("SELECT source_id, remote_id FROM prompts WHERE id = ?", [image.prompt_id])
             self.ctx.event(
-                "image", image.id, prompt.source_id, "saved", result.file, remote_id=prompt.remote_id
+                "image", image.id, of["source_id"], "saved", result.file, remote_id=of["remote_id"]
             )
             self.close(image.prompt_id)
             return

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from astria_sync.core.model import Hint, Reload, Stop, Tick
-from astria_sync.core.work import Lane
+from astria_sync.core.model import Hint, Outcome, Reload, Stop, Tick
+from astria_sync.core.work import Download, Lane, WriteSidecar
 from astria_sync.engine import Engine
 from astria_sync.errors import StateDamaged, StateUnusable
 from astria_sync.idle import idle, looked_everywhere
@@ -24,6 +24,7 @@ _DRAIN: Final = (
     8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
 )
 _AT_ONCE: Final = 64  # messages in a step
+_TOGETHER: Final = 0.04  # seconds that a picture waits for others to be written down with
 _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
 
 
@@ -130,8 +131,13 @@ class Loop:
         messages: list[Any] = []
         try:
             messages.append(receive(self._engine.inbox, patience))
+            until = self._engine.ctx.now + _TOGETHER
             while len(messages) < _AT_ONCE:
-                messages.append(self._engine.inbox.get_nowait())
+                left = until - self._engine.ctx.now
+                if left > 0 and self._more_pictures(messages):
+                    messages.append(receive(self._engine.inbox, left))
+                else:
+                    messages.append(self._engine.inbox.get_nowait())
         except queue.Empty:
             pass
         now = self._engine.ctx.now
@@ -140,8 +146,21 @@ class Loop:
             self._ticked = now
         return messages
 
+    def _more_pictures(self, messages: list[Any]) -> bool:
+        """Whether nothing but pictures has come, and others will, while the threads have enough to do: one commit does for them."""
+        ctx = self._engine.ctx
+        works = [message.work for message in messages if isinstance(message, Outcome)]
+        pictures = sum(isinstance(one, Download) for one in works)
+        if ctx.stopping or not pictures or len(works) < len(messages):
+            return False
+        only = pictures + sum(isinstance(one, WriteSidecar) for one in works) == len(works)
+        return only and pictures < min(ctx.ahead, ctx.busy[Lane.DOWNLOADS])
+
     def _step_until_written(self, messages: list[Any]) -> None:
         self._until_written(lambda messages: self._engine.step(*messages), messages)
+        ctx = self._engine.ctx
+        for piece in self._engine.pool.withdraw() if ctx.stopping else ():
+            ctx.finish(piece)  # its row is as it was: the next start begins it
 
     def _until_written(self, step: Callable[[list[Any]], None], messages: list[Any]) -> None:
         """A state that cannot be written (a full disk) stops everything but loses nothing: the step is done again."""

@@ -36,17 +36,19 @@ class Reads:
             self._teach(info["return_value"])
 
     def _teach(self, stream: Any) -> None:
-        read = stream.read
+        for name in ("read", "read_into"):
+            if hasattr(stream, name):
+                setattr(stream, name, self._within(getattr(stream, name)))
 
-        def within(max_bytes: int, timeout: float | None = None) -> bytes:
+    def _within(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        def within(what: Any, timeout: float | None = None) -> Any:
             left = self.check()
             ours = timeout is None or left < timeout
             try:
-                data: bytes = read(max_bytes, timeout=left if ours else timeout)
+                return read(what, timeout=left if ours else timeout)
             except Exception as error:
                 if ours and isinstance(error.__cause__, TimeoutError):
                     raise TooSlow(self._mine.limit[1]) from error
                 raise
-            return data
 
-        stream.read = within
+        return within

@@ -81,6 +81,9 @@ class _DiskOnly:
         elif isinstance(piece, work.ReadSidecars):
             self.done.append(Outcome(work=piece, result=sidecars.read(piece)))
 
+    def withdraw(self) -> Sequence[Any]:
+        return ()
+
     def close(self, *, wait: bool) -> None:
         del wait
 

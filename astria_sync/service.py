@@ -197,9 +197,9 @@ class Service:
         stack.callback(downloader.close)
         disk = Disk()
         tasks = Tasks(api=api, downloader=downloader, roots=roots_of(settings), clock=clock, disk=disk)
-        threads = limits.uploads + limits.requests + limits.downloads
+        threads = limits.uploads + limits.requests
         api.alive = tasks.progress.sign
-        pool = Pools(tasks, lambda outcome: engine.inbox.put(outcome), threads=threads)
+        pool = Pools(tasks, lambda one: engine.inbox.put(one), threads=threads, downloads=limits.downloads)
         stack.callback(pool.close, wait=False)
         ctx = Context(
             journal=keeper.journal,

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 # In entropy-coded data FF 00 is a byte of data and FF D0…D7 are restarts; FF FF is filling before a marker.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _BOX_TYPE = re.compile(rb"[\x20-\x7e\xa9]{4}")

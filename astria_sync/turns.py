@@ -26,16 +26,15 @@ class Turns:
     ordered_only: bool = False  # what was pulled waits until it is known which of it goes first
     _half_of: dict[int, str] = field(default_factory=dict, init=False)  # of the pictures that were handed out
     _latest: str = field(default=_FAIR, init=False)
+    _crowded: bool = field(default=False, init=False)  # whether there were more than places, the last time
 
     def next(self, free: int) -> list[Image]:
         """So many pictures at most that are due and not under way, those to be started first in front."""
         busy = [key[1] for key in self.ctx.under_way if isinstance(key, tuple) and key[0] == "download"]
         self._half_of = {image_id: half for image_id, half in self._half_of.items() if image_id in busy}
         waiting = {_URGENT: self._by_deadline(busy, free)}
-        if len(waiting[_URGENT]) < free:  # there is a place for each
-            waiting[_FAIR] = []
-        else:
-            waiting[_FAIR] = self._by_turns(busy, free)
+        self._crowded = len(waiting[_URGENT]) >= free  # else there is a place for each
+        waiting[_FAIR] = self._by_turns(busy, free) if self._crowded else []
         chosen: dict[int, Image] = {}
         while len(chosen) < free and (half := self._whose_turn(waiting)):
             image = waiting[half].pop(0)
@@ -43,6 +42,10 @@ class Turns:
                 chosen[image.id] = image
                 self._half_of[image.id] = self._latest = half
         return list(chosen.values())
+
+    def half(self, image_id: int) -> str:
+        """Whose place a picture has that was just handed out; "" if there was one for each."""
+        return self._half_of[image_id] if self._crowded else ""
 
     def _whose_turn(self, waiting: dict[str, list[Image]]) -> str | None:
         """The half that has fewer places, and something to do with one more; with one place in all, in turn."""

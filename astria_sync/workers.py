@@ -3,7 +3,8 @@
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from astria_sync.core import work
@@ -20,6 +21,9 @@ class Pool(Protocol):
 
     def submit(self, piece: Any) -> None:
         """Do `piece` and post its Outcome."""
+
+    def withdraw(self) -> Sequence[Any]:
+        """Give back what was not begun and can wait until the next start."""
 
     def close(self, *, wait: bool) -> None:
         """Take nothing more; wait for what is under way if asked."""
@@ -39,7 +43,7 @@ class Workers:
         self._perform = perform
         self._post = post
         self._most = threads
-        self._pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._pieces: Any = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
 
@@ -72,21 +76,101 @@ class Workers:
             thread.join()
 
 
-class Pools:
-    """One pool for what concerns Astria, and a small one for each root and output: a share that does not answer keeps its
-    readers for as long as it likes, and no others. So has what nothing waits for.
+class Halves:
+    """The queue of downloads: in their order, save that at most half of the threads have pieces of one half (turns.py).
+
+    A half that has its share waits for a piece of the other, which the engine is just handing out.
     """
+
+    def __init__(self, threads: int) -> None:
+        """`threads` take from it."""
+        self._share = -(-threads // 2)
+        self._waiting: list[work.Download | None] = []
+        self._under_way: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    def put(self, piece: work.Download | None) -> None:
+        """Nothing (None) ends the thread that takes it."""
+        with self._changed:
+            self._waiting.append(piece)
+            self._changed.notify()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is one that may begin now."""
+        with self._changed:
+            return self._next() is not None
+
+    def get(self) -> work.Download | None:
+        """The next one; waits for it."""
+        with self._changed:
+            while (at := self._next()) is None:
+                self._changed.wait()
+            piece = self._waiting.pop(at)
+            if piece:
+                self._under_way[piece.half] += 1
+            return piece
+
+    def _next(self) -> int | None:
+        for at, piece in enumerate(self._waiting):
+            if not (piece and piece.half) or self._under_way[piece.half] < self._share:
+                return at
+        return None
+
+    def ended(self, piece: work.Download) -> None:
+        """Its thread is free again."""
+        with self._changed:
+            self._under_way[piece.half] -= 1
+            self._changed.notify()
+
+    def withdraw(self) -> Sequence[work.Download]:
+        """Take back what nobody has taken."""
+        with self._changed:
+            left = [piece for piece in self._waiting if piece]
+            self._waiting = [piece for piece in self._waiting if not piece]
+            return left
+
+
+class Downloads(Workers):
+    """Threads for pictures alone, as many as there may be connections: what is handed out beyond them waits."""
+
+    _pieces: Halves
 
     def __init__(
         self, perform: Callable[[Any], Any], post: Callable[[Outcome], None], *, threads: int
     ) -> None:
-        """As Workers; `threads` are those for Astria."""
+        """As Workers."""
+        super().__init__(perform, post, threads=threads)
+        self._pieces = Halves(threads)
+
+    def _run(self, piece: Any) -> None:
+        super()._run(piece)
+        self._pieces.ended(piece)
+
+    def withdraw(self) -> Sequence[Any]:
+        """What is not begun, and will not be."""
+        return self._pieces.withdraw()
+
+
+class Pools:
+    """One pool for what concerns Astria, one for pictures, and a small one for each root and output: a share that does not answer keeps its
+    readers for as long as it likes, and no others. So has what nothing waits for.
+    """
+
+    def __init__(
+        self, perform: Callable[[Any], Any], post: Callable[[Outcome], None], *, threads: int, downloads: int
+    ) -> None:
+        """As Workers; `threads` are those for Astria, `downloads` those for pictures."""
         self._perform, self._post = perform, post
         self._astria = Workers(perform, post, threads=threads)
+        self._downloads = Downloads(perform, post, threads=downloads)
         self._disks: dict[str, Workers] = {}
 
     def submit(self, piece: Any) -> None:
         """Do `piece` on a free thread of its pool. Called by the engine's thread alone."""
+        if piece.lane is Lane.DOWNLOADS:
+            self._downloads.submit(piece)
+            return
         if piece.lane not in {Lane.DISK, Lane.ASIDE}:
             self._astria.submit(piece)
             return
@@ -99,8 +183,12 @@ class Pools:
 
     def close(self, *, wait: bool) -> None:
         """Let all threads end after what they are doing; wait for that if asked."""
-        for pool in (self._astria, *self._disks.values()):
+        for pool in (self._astria, self._downloads, *self._disks.values()):
             pool.close(wait=wait)
+
+    def withdraw(self) -> Sequence[Any]:
+        """Downloads that wait for a thread: they are not carried out any more."""
+        return self._downloads.withdraw()
 
 
 def result_of(outcome: Outcome) -> Any:

@@ -205,6 +205,9 @@ class Played:
         took = TOOK if isinstance(piece, NETWORK_WORK) else 0.01
         self.time.after(took, lambda: self.inbox.put(outcome))
 
+    def withdraw(self) -> tuple[Any, ...]:
+        return ()
+
     def close(self, *, wait: bool = True) -> None:  # noqa: ARG002 - of a pool
         """The end of all."""
         self.journal.close()

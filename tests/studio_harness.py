@@ -6,7 +6,7 @@ import io
 import json
 import queue
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,9 @@ class Crashing:
             raise Crash
         self.inner.submit(piece)
 
+    def withdraw(self) -> Sequence[Any]:
+        return self.inner.withdraw()
+
     def close(self, *, wait: bool) -> None:
         self.inner.close(wait=wait)
 
@@ -99,7 +102,12 @@ class Daemon:
         self.tasks = Tasks(
             api=self.api, downloader=self.downloader, roots=roots_of(settings), clock=self.clock
         )
-        self.workers = Pools(self.tasks, lambda outcome: self.engine.inbox.put(outcome), threads=12)
+        self.workers = Pools(
+            self.tasks,
+            lambda outcome: self.engine.inbox.put(outcome),
+            threads=12,
+            downloads=settings.limits.downloads,
+        )
         pool: Any = self.workers
         if crash_when is not None:
             pool = Crashing(self.workers, crash_when, sent=sent)

@@ -116,7 +116,7 @@ def test_nothing_waits_for_the_names(state):
             said.wait(10)
         return piece
 
-    pools = Pools(perform, outcomes.put, threads=1)
+    pools = Pools(perform, outcomes.put, threads=1, downloads=1)
     pools.submit(work.AskModels(state=state, base_url=BASE))
     pools.submit(work.Probe())
     assert isinstance(outcomes.get(timeout=10).work, work.Probe)

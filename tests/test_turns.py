@@ -11,6 +11,7 @@ from astria_sync.core import work
 from astria_sync.journal import open_journal
 from astria_sync.settings import Limits, Models
 from astria_sync.turns import Turns
+from astria_sync.workers import Halves
 
 DAY = 86400.0
 
@@ -37,7 +38,7 @@ class Queue:
             remove_file=lambda *_: None,
         )
         self.turns = Turns(ctx=self.ctx)
-        self.started: list[int] = []
+        self.threads, self.waiting = places, Halves(places)
 
     def wants(self, *, days: float, attempt: int = 0, due: float = 0.0) -> int:
         self.count += 1
@@ -53,16 +54,24 @@ class Queue:
         )
 
     def plan(self) -> list[int]:
-        """Start what fits; the pictures that were started."""
+        """Hand out what fits; the pictures that threads begin with."""
         free = self.ctx.free(work.Lane.DOWNLOADS)
-        images = [image.id for image in self.turns.next(free)] if free else []
-        for image_id in images:
-            piece = work.Download(image_id=image_id, url="u", folder=None, stem="s")  # type: ignore[arg-type]
-            self.ctx.start(("download", image_id), piece)
-        return images
+        for image in self.turns.next(free) if free else ():
+            half = self.turns.half(image.id)
+            piece = work.Download(image_id=image.id, url="u", folder=None, stem="s", half=half)  # type: ignore[arg-type]
+            self.ctx.start(("download", image.id), piece)
+            self.waiting.put(piece)
+        begun = []
+        while self.threads and self.waiting.ready:
+            self.threads -= 1
+            begun.append(self.waiting.get().image_id)  # type: ignore[union-attr]
+        return begun
 
     def ends(self, image_id: int, *, saved: bool, again: float = 0.0) -> None:
-        self.ctx.finish(self.ctx.under_way["download", image_id])
+        piece = self.ctx.under_way["download", image_id]
+        self.ctx.finish(piece)
+        self.waiting.ended(piece)
+        self.threads += 1
         image = self.journal.image(image_id)
         if saved:
             self.journal.change("images", image_id, state="saved")
@@ -85,6 +94,33 @@ def test_what_is_deleted_first_goes_first(queue):
     deadlines = [queue.journal.image(one).deadline for one in queue.plan()]
     assert deadlines == sorted(deadlines)
     assert [round((one - queue.at) / DAY) for one in deadlines] == [1, 2, 3, 9]
+
+
+@pytest.mark.parametrize("queue", [1, 2, 3, 8], indirect=True)
+def test_a_few_wait_with_the_pool(queue):
+    """No more begin than there are places; half as many more, at least one, wait so that a place is never empty for long."""
+    for n in range(40):
+        queue.wants(days=n)
+    places = queue.ctx.settings.limits.downloads
+    begun = queue.plan()
+    assert len(begun) == places
+    assert len(queue.waiting.withdraw()) == max(1, places // 2)
+
+
+@pytest.mark.parametrize("queue", [2, 4, 8], indirect=True)
+def test_waiting_pictures_take_no_place_of_the_other_half(queue):
+    """However many of a host that hangs wait with the pool, half of the places stay with the others, between two plans too."""
+    broken = {queue.wants(days=1, attempt=3) for _ in range(100)}
+    for _ in range(100):
+        queue.wants(days=20)
+    places = queue.ctx.settings.limits.downloads
+    begun = queue.plan()
+    for _ in range(20):
+        hanging = [one for one in begun if one in broken]
+        assert len(hanging) <= places / 2
+        for one in set(begun) - broken:
+            queue.ends(one, saved=True)
+        begun = hanging + queue.plan()
 
 
 def test_all_places_are_used(queue):
@@ -113,12 +149,12 @@ def test_urgent_ones_that_hang_do_not_starve_the_rest(queue):
 
 
 def test_many_that_fail_do_not_starve_an_urgent_one(queue):
-    """An urgent picture gets the next place that is free, also when it has failed before, whatever else is queued."""
+    """An urgent picture goes next after the two that wait with the pool, also when it has failed before, whatever is queued."""
     for _ in range(300):
         queue.wants(days=20, attempt=random.Random(1).choice([0, 0, 5]))
     first = queue.plan()
     urgent = queue.wants(days=0.2, attempt=4)
-    for one in first[:2]:
+    for one in first[:3]:
         queue.ends(one, saved=False)
     assert urgent in queue.plan()
 

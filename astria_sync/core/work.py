@@ -203,6 +203,7 @@ class Download:
     resume_etag: str = ""
     resume_at: int = 0  # bytes of the part that are durable; what lies behind them is not gone on with
     mount: str = ""  # what must be mounted for the folder to be the one that is meant
+    half: str = ""  # whose turn it is by (turns.py): at most half of all that are under way are of one half; "": of none
     lane = Lane.DOWNLOADS
 
 
@@ -236,7 +237,7 @@ class WriteSidecar:
     output: Path | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     mount: str = ""  # as for Download
-    lane = Lane.DOWNLOADS
+    lane = Lane.DISK
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,6 +31,9 @@ class _Pool:
     def submit(self, piece: Any) -> None:
         self.pieces.append(piece)
 
+    def withdraw(self) -> tuple[Any, ...]:
+        return ()
+
     def close(self, *, wait: bool) -> None:
         """As a pool has it."""
 

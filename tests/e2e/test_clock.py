@@ -161,6 +161,9 @@ class AtOnce:
     def submit(self, piece):
         self.daemon.engine.inbox.put(Outcome(work=piece, result=self.daemon.tasks(piece)))
 
+    def withdraw(self):
+        return ()
+
 
 def test_memory_stays_flat(studio, hands):
     """Hours of ticks, looks and a clock that is set now and then leave nothing behind in memory."""

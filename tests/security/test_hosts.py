@@ -288,7 +288,9 @@ def test_a_certificate_is_asked_for(tmp_path):
     """A host that cannot show who it is gets no request, public or not."""
     with Raw(lambda _: None) as server:
         client = Downloader(timeout=5, connections=1, plain_http=False)
-        assert client._client._transport._pool._ssl_context.verify_mode is ssl.CERT_REQUIRED
+        context = client._client._transport.context
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
         client._hosts = PictureHosts(local=True)
         url = f"https://127.0.0.1:{server.port}/a"
         result = client.fetch(Download(image_id=1, url=url, folder=tmp_path, stem="a"))

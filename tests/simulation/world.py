@@ -75,6 +75,7 @@ class Process:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.alive = True
+        self._waiting: list[Any] = []  # handed to the pool, and not begun
         clock = MachineClock(world.time, lambda: world.machine.shift)
         self.journal = open_journal(world.state, now=clock.wall())
         self.journal.__class__ = PlayedJournal
@@ -126,11 +127,18 @@ class Process:
             machine.die_at_submit = -1
             raise Crash
         machine.die_at_submit -= machine.die_at_submit > 0
+        self._waiting.append(piece)
         self.world.time.after(self.world.chance.uniform(0, 0.3), lambda: self._perform(piece))
 
+    def withdraw(self) -> list[Any]:
+        left = [piece for piece in self._waiting if isinstance(piece, work.Download)]
+        self._waiting = [piece for piece in self._waiting if piece not in left]
+        return left
+
     def _perform(self, piece: Any) -> None:
-        if not self.alive:
+        if not self.alive or piece not in self._waiting:
             return
+        self._waiting.remove(piece)
         try:
             outcome = Outcome(work=piece, result=self.tasks(piece))
         except Exception as error:  # noqa: BLE001 - as workers.py does
