@@ -12,14 +12,15 @@ from typing import Final
 
 from astria_sync.disk import leads_out
 
-# Bytes. httpx asks for 64 KiB, and does as much for each piece as for a larger one. A line so slow that one piece takes
-# longer than `timeout_seconds` could never upload, and larger ones are returned to the system each time.
+# Bytes. httpx asks for 64 KiB, and does as much for each piece as for a larger one. But a piece must be through in
+# `timeout_seconds`, whatever the line.
 _PIECE: Final = 256 * 1024
-_ENOUGH: Final = 64 * 1024  # bytes that are worth a call to the system of their own
+_FIRST: Final = 64 * 1024  # of a file; it is copied, to go out along with the lines before it
+_ENOUGH: Final = 32 * 1024
 
 
 def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Small pieces together, and with the large one that follows: each is a call, a packet and a TLS record of its own."""
+    """What is small together, and with what follows: each piece is a call to the system, a packet and a TLS record of its own."""
     held: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -64,13 +65,14 @@ class LateFile:
     def tell(self) -> int:
         return 0
 
-    def read(self, count: int) -> bytes:
-        """The next bytes, also more than `count`; closes the file at its end. Raises OSError if it is not the file that was tried."""
+    def read(self, _count: int) -> bytes:
+        """The next bytes, of which `count` says nothing; closes the file at its end. Raises OSError if it is not the file that was tried."""
+        size = _PIECE
         if self._file is None:
-            self._file = self._open()
+            self._file, size = self._open(), _FIRST
             if _what(self._file) != self._is:
                 raise OSError(errno.ESTALE, f"{self._path} changed while it was sent")
-        data = self._file.read(max(count, _PIECE))
+        data = self._file.read(size)
         self._count(len(data))
         if not data:
             self.close()

@@ -278,7 +278,7 @@ def test_large_files_bring_no_small_pieces(make_api, tmp_path):
     transport = Recorder()
     make_api(transport).send("POST", "/tunes", [("tune[title]", "x")], [photo] * 3)
     sizes = list(map(len, transport.bodies[0]))
-    assert min(sizes[:-1]) > 100_000
+    assert min(sizes[:-1]) > 60_000
     found = parts(transport.requests[0], b"".join(transport.bodies[0]))
     assert [len(content) for _, content in found] == [1, *[700_000] * 3]
 
