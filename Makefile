@@ -81,7 +81,7 @@ diagrams: $(VENV)/.installed
 pictures: $(VENV)/.test  # of the live view, for the documents
 	$(BIN)/python -m tests.pictures docs/pictures
 
-# Measured beside find, curl, aria2c, rclone, inotifywait and nginx (apt install aria2 curl inotify-tools nginx-light rclone): half an
+# Measured beside find, curl, aria2c, rclone, inotifywait and nginx (apt install aria2 curl inotify-tools nginx-light openssl rclone): half an
 # hour on a quiet machine. ONLY="idle start" are these alone. Writes docs/performance.md, and fails on nothing.
 bench: $(VENV)/.installed
 	-$(BIN)/python -m benchmarks $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS))

@@ -10,7 +10,7 @@ import math
 import mimetypes
 import ssl
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
@@ -24,7 +24,7 @@ from astria_sync.core.wire import form_value
 from astria_sync.core.work import Upload
 from astria_sync.reads import Reads
 from astria_sync.secrets import Token
-from astria_sync.uploads import LateFile
+from astria_sync.uploads import LateFile, joined
 
 USER_AGENT: Final = f"astria-sync/{astria_sync.__version__}"
 _PATIENCE: Final = 5  # times `timeout`, which holds for each read: an answer that trickles has no end
@@ -63,6 +63,17 @@ class _Bearer(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
         yield request
+
+
+class _Joined(httpx.SyncByteStream):
+    """The body of a request, in pieces that are worth sending: httpx makes each line between two fields one of its own."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        self._body = request.stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        return joined(self._body)
 
 
 @functools.cache
@@ -185,6 +196,7 @@ class Api:
             request = client.build_request(
                 method, self._base + path, headers=headers, extensions={"trace": trace}, **how
             )
+            request.stream = _Joined(request)
             response = client.send(request, auth=_Bearer(token) if token else None, stream=True)
             try:
                 said = response.headers

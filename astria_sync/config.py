@@ -3,6 +3,7 @@
 Precedence: environment, file, the official client's file, defaults. Everything that is wrong is told at once.
 """
 
+import dataclasses
 import itertools
 import json
 import os
@@ -86,7 +87,8 @@ def load(
     except FileProblem as error:
         raise ConfigError(*error.problems) from None
     usual = home / STATE_FOLDER / f"{profile or 'state'}.db"
-    return _Loader(file, table, environ, home).settings(usual, any_model=any_model)
+    found = _Loader(file, table, environ, home).settings(usual, any_model=any_model)
+    return dataclasses.replace(found, itself=f"astria-sync --profile {profile}") if profile else found
 
 
 def official_client(environ: Mapping[str, str], home: Path) -> tuple[Path, dict[str, str]]:

@@ -37,6 +37,10 @@ class _Wanted:
     def __bool__(self) -> bool:
         return bool(self.sources or self.prompts or self.forgotten)
 
+    def keys(self) -> list[str]:
+        """Sources and orders, as SQLite reads lists."""
+        return [json.dumps(sorted(self.sources)), json.dumps(sorted(self.prompts))]
+
 
 def history(state: Path, path: str, *, everything: bool = False, limit: int | None = None) -> dict[str, Any]:
     """The orders and events of what is, or was, at `path`, newest last; `everything`: of what lies below it too.
@@ -107,12 +111,14 @@ class _Book:
         whole = os.path.abspath(os.path.expanduser(path))
         real = os.path.realpath(whole)
         found = {whole, real}
-        outputs = {row[0] for row in self._rows("SELECT DISTINCT output FROM prompts WHERE output != ''")}
-        for top in {root for root, _, _ in self._places.values()} | outputs:
+        for top in {root for root, _, _ in self._places.values()} | self._outputs():
             real_top = os.path.realpath(top)
             if real == real_top or real.startswith(f"{real_top}/"):
                 found.add(top + real[len(real_top) :])
         return found
+
+    def _outputs(self) -> set[str]:
+        return {row[0] for row in self._rows("SELECT DISTINCT output FROM prompts WHERE output != ''")}
 
     def _at(self, spelt: set[str]) -> _Wanted:
         wanted = _Wanted(
@@ -189,22 +195,19 @@ class _Book:
 
     def unknown(self, path: str) -> str:
         """A sentence with the nearest that is known."""
+        if self._spellings(path) & self._outputs():
+            return f"{path} is where pictures are saved; say which folder, picture or record in it, or see: astria-sync status --all"
         by_name: dict[str, str] = {}
         for root, relative, _ in self._places.values():
             by_name.setdefault(os.path.basename(_whole(root, relative)), _whole(root, relative))
         near = get_close_matches(os.path.basename(os.path.abspath(path)), by_name, _NEAR, 0.5)
-        meant = (
-            f"; did you mean {' or '.join(by_name[name] for name in near)}?"
-            if near
-            else "; see: astria-sync status --all"
-        )
-        return f"Nothing is known of {path}{meant}"
+        meant = f"did you mean {' or '.join(by_name[name] for name in near)}?"
+        return f"Nothing is known of {path}; {meant if near else 'see: astria-sync status --all'}"
 
     # What?
 
     def items(self, wanted: _Wanted) -> Iterator[dict[str, Any]]:
         """The orders as they stand, oldest first."""
-        values = [json.dumps(sorted(wanted.sources)), json.dumps(sorted(wanted.prompts))]
         of_sources = "source_id IN (SELECT value FROM json_each(?1))"
         for kind, also in (
             ("tune", ""),
@@ -212,7 +215,7 @@ class _Book:
             ("prompt", " OR id IN (SELECT value FROM json_each(?2))"),
         ):
             for row in self._rows(
-                f"SELECT * FROM {kind}s WHERE {of_sources}{also} ORDER BY id", values[: 1 + bool(also)]
+                f"SELECT * FROM {kind}s WHERE {of_sources}{also} ORDER BY id", wanted.keys()[: 1 + bool(also)]
             ):
                 root, path, _ = self._places[row["source_id"]]
                 yield {
@@ -233,7 +236,8 @@ class _Book:
     def events(self, wanted: _Wanted) -> Iterator[dict[str, Any]]:
         """Everything that is kept of it, oldest first."""
         armed: dict[tuple[str, int | None], float] = {}
-        variants = self._variants(wanted)
+        variants = {one["id"]: json.loads(one["variant"]) for one in self._orders(wanted, "variant != '{}'")}
+        packs = {one["id"] for one in self._orders(wanted, "pack_run IS NOT NULL AND attempt > 0")}
         single = len(wanted.sources) + len(wanted.forgotten) < 2
         for row in self._events(wanted):
             one = happening(dict(row))
@@ -244,6 +248,7 @@ class _Book:
                 one = replace(one, since_sent=round(one.at - armed[key], 3))
             if one.kind == "prompt" and one.item_id in variants:
                 one = replace(one, variant=variants[one.item_id])
+            one = replace(one, by_pack=one.kind == "prompt" and one.item_id in packs)
             root, path = self._places[one.source_id][:2] if one.source_id else (one.root, one.path)
             yield _event(one, root, path, sentence(one, "" if single else path))
 
@@ -264,10 +269,9 @@ class _Book:
             values += [path, root]
         return self._rows(f"SELECT * FROM events WHERE {' OR '.join(where)} ORDER BY id", values)
 
-    def _variants(self, wanted: _Wanted) -> dict[int | None, dict[str, str]]:
-        sql = "SELECT id, variant FROM prompts WHERE variant != '{}' AND (source_id IN (SELECT value FROM json_each(?)) OR id IN (SELECT value FROM json_each(?)))"
-        values = [json.dumps(sorted(wanted.sources)), json.dumps(sorted(wanted.prompts))]
-        return {row["id"]: json.loads(row["variant"]) for row in self._rows(sql, values)}
+    def _orders(self, wanted: _Wanted, which: str) -> list[sqlite3.Row]:
+        theirs = "source_id IN (SELECT value FROM json_each(?)) OR id IN (SELECT value FROM json_each(?))"
+        return self._rows(f"SELECT * FROM prompts WHERE {which} AND ({theirs})", wanted.keys())
 
 
 def _event(one: Happening, root: str, path: str, text: str) -> dict[str, Any]:

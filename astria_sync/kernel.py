@@ -13,10 +13,11 @@ _PROC: Final = Path("/proc")
 _known: dict[Path, dict[str, str]] = {}  # by where it was read
 _WATCHES: Final = ("fs.inotify.max_user_watches", "user.max_inotify_watches")
 _INSTANCES: Final = ("fs.inotify.max_user_instances", "user.max_inotify_instances")
-_NAMESPACES: Final = {  # setting → the value that forbids them
-    "user.max_user_namespaces": 0,
-    "kernel.unprivileged_userns_clone": 0,
-    "kernel.apparmor_restrict_unprivileged_userns": 1,
+_NAMESPACES: Final = {  # setting → the value that forbids users namespaces and mounts of their own, and one that does not
+    "user.max_user_namespaces": (0, 15000),
+    "user.max_mnt_namespaces": (0, 15000),
+    "kernel.unprivileged_userns_clone": (0, 1),
+    "kernel.apparmor_restrict_unprivileged_userns": (1, 0),
 }
 _USUAL: Final = {_WATCHES: 524_288, _INSTANCES: 1_024}  # what programs that watch a lot commonly ask for
 # Others may change what lies there, and no kernel of ours is told. Every file system in user space counts, but for fuseblk:
@@ -236,14 +237,14 @@ def _watched_by(process: Path) -> Iterator[int]:
                 yield sum(line.startswith("inotify ") for line in lines)
 
 
-def no_user_namespaces() -> str:
-    """The setting that keeps users from making namespaces of their own; "" if none does."""
-    for name, forbidding in _NAMESPACES.items():
+def no_user_namespaces() -> tuple[str, str] | None:
+    """The setting that keeps users from making namespaces of their own, as it is and as it would let them; None if none does."""
+    for name, (forbidding, allowing) in _NAMESPACES.items():
         with suppress(OSError, ValueError):
             value = int((_PROC / "sys" / name.replace(".", "/")).read_text(encoding="ascii"))
             if value == forbidding:
-                return f"{name} = {value}"
-    return ""
+                return f"{name} = {value}", f"{name}={allowing}"
+    return None
 
 
 def folders_in(root: str) -> int:

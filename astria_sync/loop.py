@@ -124,7 +124,23 @@ class Loop:
             at_once = stop.now or (self._engine.ctx.stopping and not self.ends_to_reload)
             self.ends_to_reload = False
             self._engine.ctx.stopping = True
+            if not at_once and (awaited := self._awaited()):
+                log.info(
+                    "Stopping: %s awaited, for %g s at most. A second Ctrl-C ends it at once.",
+                    awaited,
+                    _DRAIN,
+                )
             self._deadline = self._engine.ctx.now + (0.0 if at_once else _DRAIN)
+
+    def _awaited(self) -> str:
+        """What of the network is under way, with its verb; looks at folders are over soon."""
+        busy = self._engine.ctx.busy
+        sums = {
+            "request": busy[Lane.UPLOADS] + busy[Lane.REQUESTS] + busy[Lane.ASIDE],
+            "download": busy[Lane.DOWNLOADS],
+        }
+        parts = [f"{number} {what}{'s' * (number != 1)}" for what, number in sums.items() if number]
+        return f"{' and '.join(parts)} {'are' if sum(sums.values()) > 1 else 'is'}" if parts else ""
 
     def _messages(self, patience: float) -> list[Any]:
         """What has come, and a tick if nothing has, or no tick for long; no more at once than keeps a step short."""

@@ -174,8 +174,9 @@ def _lingers() -> bool:
 def sandbox() -> Iterator[Check]:
     """A user's service can only be shut in where users may make namespaces."""
     if setting := kernel.no_user_namespaces():
-        text = f"This system keeps users from making namespaces ({setting}): the service runs without parts of its sandbox."
-        do = "nothing, if that is meant to be so; else change that setting in a file in /etc/sysctl.d/"
+        now, then = setting
+        text = f"This system keeps users from making namespaces ({now}): the service runs without parts of its sandbox."
+        do = f"nothing, if that is meant to be so; else a file in /etc/sysctl.d/ with {then}"
         yield Check(about="sandbox", level=WARNING, text=text, do=do)
     else:
         yield Check(about="sandbox", level=OK, text="user namespaces can be had")

@@ -11,7 +11,7 @@ from astria_sync.context import Context
 from astria_sync.core.account import is_account
 from astria_sync.core.lifecycle import TuneState
 from astria_sync.core.model import Prompt, Source, Tune
-from astria_sync.core.plain import visible_lines
+from astria_sync.core.plain import advised, visible_lines
 from astria_sync.disk import leads_out
 from astria_sync.scan import TUNE_ERROR
 from astria_sync.stale import FAILED_PROMPTS
@@ -81,6 +81,7 @@ class Notes:
         if is_account(source.root):
             return  # there is no file
         text = "" if source.missing_since is not None else self._text(source)
+        text = advised(text, self.ctx.settings.itself)
         digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest() if text else ""
         path = error_file(source)
         if source.id not in self._looked:

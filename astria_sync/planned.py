@@ -31,8 +31,8 @@ class Planned:
     root: str
     state: str  # new, waiting, held, failed, recorded; used: a tune that is there, nothing is sent
     method_path: str
-    fields: list[tuple[str, str]]
-    uploads: list[str]
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    uploads: list[str] = field(default_factory=list)
     reason: str
     estimate_usd: float | None  # None: not known
     variant: Mapping[str, str] = field(
@@ -90,8 +90,6 @@ def faulty_folders(engine: Engine) -> list[Planned]:
             root=source.root,
             state="failed",
             method_path="POST /tunes",
-            fields=[],
-            uploads=[],
             reason=source.problem,
             estimate_usd=None,
         )

@@ -180,8 +180,6 @@ def _recorded(engine: Engine) -> list[Planned]:
                 root=source.root,
                 state="recorded",
                 method_path="",
-                fields=[],
-                uploads=[],
                 reason=f"prompt {prompt.remote_id}: {record}",
                 estimate_usd=0.0,
                 variant=prompt.variant,

@@ -272,11 +272,9 @@ class Service:
         self._engine = None
         if self._beat and not self.again:
             self._beat.end()
-        if engine.ctx.under_way:
-            log.info(
-                "Stopping; %d pieces of work are under way and are taken up at the next start.",
-                len(engine.ctx.under_way),
-            )
+        if left := len(engine.ctx.under_way):
+            what = "1 piece of work is" if left == 1 else f"{left} pieces of work are"
+            log.info("Stopping; %s under way and taken up at the next start.", what)
 
     @staticmethod
     def _exit_code(engine: Engine, *, once: bool) -> int:

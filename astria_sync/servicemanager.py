@@ -4,22 +4,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from astria_sync import kernel
 from astria_sync.errors import AstriaSyncError
 
 _PATIENCE: Final = 30.0  # seconds for an answer
 _START: Final = 60.0  # ... for a start, which is over after the first look at all folders
-# Files of the kernel, what stands in them where no user namespaces are to be had, and what to do.
-_OFF: Final = (
-    ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
-    ("user/max_user_namespaces", "0", "user.max_user_namespaces=15000"),
-    ("user/max_mnt_namespaces", "0", "user.max_mnt_namespaces=15000"),
-    ("kernel/apparmor_restrict_unprivileged_userns", "1", "kernel.apparmor_restrict_unprivileged_userns=0"),
-)
 # What systemd's own part of a start ends with when it may not make namespaces (systemd.exec(5)).
 NO_NAMESPACE: Final = {"217", "218", "226"}
 _SHOWN: Final = [
@@ -122,14 +114,12 @@ class ServiceManager:
         )
         return {"yes": True, "no": False}.get(said.out.strip()) if said.code == 0 else None
 
-    def namespaces_off(self, proc: Path = Path("/proc/sys")) -> str:
+    def namespaces_off(self) -> str:
         """Why a service of this user can have no mounts of its own, and what changes that; "" if it can."""
         if os.geteuid() == 0:
             return ""
-        for name, off, remedy in _OFF:
-            with suppress(OSError):
-                if (proc / name).read_text().strip() == off:
-                    return f"user namespaces are off (sudo sysctl {remedy} turns them on)"
+        if setting := kernel.no_user_namespaces():
+            return f"user namespaces are off (sudo sysctl {setting[1]} turns them on)"
         if self.path("unshare"):
             said = self._call(["unshare", "--user", "--map-current-user", "--mount", "true"], _PATIENCE)
             if said.code:

@@ -126,6 +126,7 @@ class Settings:
     file: Path | None
     state: Path
     astria: Astria
+    itself: str = "astria-sync"  # as a person calls the program for this profile
     models: Models = field(default_factory=Models)
     timing: Timing = field(default_factory=Timing)
     limits: Limits = field(default_factory=Limits)

@@ -15,6 +15,7 @@ TOOLS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "aria2c": ("aria2", ("--version",)),
     "inotifywait": ("inotify-tools", ("--help",)),
     "nginx": ("nginx-light", ("-v",)),
+    "openssl": ("openssl", ("version",)),
 }
 INSTALL: Final = "apt install " + " ".join(sorted({package for package, _ in TOOLS.values()}))
 _VERSION: Final = re.compile(r"\d+\.\d+(?:\.\d+)*")

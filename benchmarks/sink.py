@@ -1,32 +1,40 @@
-"""As much of Astria as one tune needs: reads everything, keeps nothing, and tells how long that took. `python -m benchmarks.sink`."""
+"""As much of Astria as one tune needs: reads everything, keeps nothing, and notes how long that took.
+
+`python -m benchmarks.sink NOTES [CERTIFICATE KEY]` says its port; with a certificate it speaks TLS.
+"""
 
 import http.server
 import json
+import ssl
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 _BLOCK = 1 << 20
 
 
 class Sink(http.server.BaseHTTPRequestHandler):
-    """`GET /taken` lists bytes and seconds of each upload, from its head to its last byte."""
+    """Writes a line of bytes and seconds of each upload, from its head to its last byte; nobody need ask while one is under way."""
 
     protocol_version = "HTTP/1.1"
+    notes = Path()
     tunes: list[dict[str, Any]] = []
-    taken: list[tuple[int, float]] = []
 
     def do_GET(self) -> None:
-        if self.path == "/taken":
-            self._answer(self.taken)
-        else:
-            self._answer({"id": 1, "usd_balance_mc": 1} if self.path.startswith("/users") else self.tunes)
+        self._answer({"id": 1, "usd_balance_mc": 1} if self.path.startswith("/users") else self.tunes)
 
     def do_POST(self) -> None:
         began, size = time.monotonic(), int(self.headers["Content-Length"])
-        left = size
-        while left:
-            left -= len(self.rfile.read(min(left, _BLOCK)))
-        self.taken.append((size, time.monotonic() - began))
+        left, block = (
+            size,
+            memoryview(bytearray(_BLOCK)),
+        )  # always the same memory: what is read is overwritten
+        while left and (read := self.rfile.readinto(block[:left])):
+            left -= read
+        took = time.monotonic() - began
+        with self.notes.open("a") as file:
+            file.write(f"{json.dumps([size - left, took])}\n")
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         made = {"title": "photos", "model_type": "faceid", "trained_at": now, "created_at": now}
         self.tunes.insert(0, {"id": 7 + len(self.tunes), **made})
@@ -44,12 +52,17 @@ class Sink(http.server.BaseHTTPRequestHandler):
         """Nothing."""
 
 
-def main() -> None:
+def main(notes: str, *certificate: str) -> None:
     """Say on which port, and serve until ended."""
+    Sink.notes = Path(notes)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         print(server.server_port, flush=True)
         server.serve_forever()
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

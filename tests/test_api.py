@@ -258,6 +258,31 @@ def test_files_are_streamed(make_api, tmp_path):
     assert max(map(len, transport.bodies[0])) <= 1 << 20
 
 
+def test_what_is_small_goes_out_together(make_api, tmp_path):
+    """The lines between fields are no packets of their own: a form without files is one piece, and so are many small files."""
+    transport = Recorder()
+    (tmp_path / "a.txt").write_bytes(b"x" * 100)
+    fields = [(f"prompt[{n}]", "value") for n in range(20)]
+    files = [Upload(field="f", path=str(tmp_path / "a.txt"), name=f"{n}.txt") for n in range(20)]
+    make_api(transport).send("POST", "/tunes", fields, files)
+    (body,) = transport.bodies[0]
+    assert [content for _, content in parts(transport.requests[0], body)] == [b"value"] * 20 + [
+        b"x" * 100
+    ] * 20
+
+
+def test_large_files_bring_no_small_pieces(make_api, tmp_path):
+    """What stands between two photos goes along with the second one."""
+    (tmp_path / "a.jpg").write_bytes(b"x" * 700_000)
+    photo = Upload(field="f", path=str(tmp_path / "a.jpg"), name="a.jpg")
+    transport = Recorder()
+    make_api(transport).send("POST", "/tunes", [("tune[title]", "x")], [photo] * 3)
+    sizes = list(map(len, transport.bodies[0]))
+    assert min(sizes[:-1]) > 60_000
+    found = parts(transport.requests[0], b"".join(transport.bodies[0]))
+    assert [len(content) for _, content in found] == [1, *[700_000] * 3]
+
+
 def test_files_are_closed(make_api, tmp_path):
     """After a call, answered or not, no upload is left open."""
     (tmp_path / "a.jpg").write_bytes(b"x")

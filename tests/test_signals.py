@@ -184,6 +184,10 @@ def test_an_orderly_end_repeats_nothing(studio: Studio, start: Start) -> None:
     daemon.terminate()
     _, said = daemon.communicate(timeout=20)
     assert daemon.returncode == 0, said
+    assert (
+        "Stopping: 2 requests and 1 download are awaited, for 0.3 s at most. A second Ctrl-C ends it at once."
+        in said
+    )
     assert "3 pieces of work are under way" in said
     studio.sim.faults.clear()
     studio.run_once()
@@ -197,10 +201,16 @@ def test_a_second_signal_does_not_wait(studio: Studio, start: Start) -> None:
     studio.sim.faults.add(Fault(kind="hang", method="POST", when="after", times=None))
     daemon = start("from astria_sync import loop, signals\nloop._DRAIN, signals.AT_ONCE = 3600, 60")
     wait_for(studio, lambda: len(studio.posts()) == 1)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        daemon.send_signal(number)
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.stderr is not None
+    told = iter(daemon.stderr.readline, "")
+    assert any(
+        "Stopping: 1 request is awaited, for " in line for line in told
+    )  # before anything is waited for
+    daemon.send_signal(signal.SIGINT)
     _, said = daemon.communicate(timeout=20)
     assert daemon.returncode == 0, said
+    assert "1 piece of work is under way" in said
     studio.sim.faults.clear()
     studio.run_once()
     assert (studio.made(), len(studio.posts())) == ((0, 1), 1)

@@ -110,14 +110,23 @@ class Commands(Group):
     def _guarded(self, args: Sequence[str] | None, extra: dict[str, Any]) -> int:
         try:
             return int(super().main(args, prog_name="astria-sync", **extra) or 0)
-        except AstriaSyncError as error:
-            say(*error.problems)
-            return error.exit_code
         except click.ClickException as error:
             say(_wrong_usage(error))
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and tell why it failed; a reader that has gone (`| head`) is told nothing, it has seen enough."""
+        try:
+            return super().invoke(ctx)
+        except AstriaSyncError as error:
+            say(*error.problems)
+            return error.exit_code
+        except BrokenPipeError:
+            with suppress(OSError, ValueError):  # what is still buffered must not complain at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _PIPE_CLOSED
         except OSError as error:
             say(_os_error(error))
             return 1
@@ -126,15 +135,6 @@ class Commands(Group):
                 raise  # a defect of the program: whoever mends it wants the whole of it
             say(f"The state cannot be used ({error}); see: astria-sync doctor")
             return 2
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a reader that has gone (`| head`) is told nothing, it has seen enough."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            with suppress(OSError, ValueError):  # what is still buffered must not complain at the end
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return _PIPE_CLOSED
 
 
 def _drop_unwritten() -> None:

@@ -120,10 +120,17 @@ def log_format_option(function: _Command) -> _Command:
     )(function)
 
 
+def advised(text: str) -> str:
+    """The same, with the commands that it advises called for this configuration; whoever breaks lines asks before."""
+    context = click.get_current_context(silent=True)
+    invocation = context.find_object(Invocation) if context is not None else None
+    return plain.advised(text, invocation.itself()) if invocation is not None else text
+
+
 def tell(line: str) -> None:
     """Words to the person, on stderr. Where they cannot be written (a log on a full disk), that changes nothing of what was done."""
     with suppress(OSError):
-        click.echo(line, err=True, color=colour(sys.stderr))
+        click.echo(advised(line), err=True, color=colour(sys.stderr))
 
 
 def say(*sentences: str) -> None:
@@ -135,7 +142,7 @@ def say(*sentences: str) -> None:
 
 def show(text: str = "") -> None:
     """A line of data for a person, on stdout; what came from outside was made visible before."""
-    click.echo(text, color=colour(sys.stdout))
+    click.echo(advised(text), color=colour(sys.stdout))
 
 
 def show_json(value: object) -> None:

@@ -9,6 +9,7 @@ import click
 
 from astria_sync.cli.common import (
     Invocation,
+    advised,
     colour,
     command,
     json_option,
@@ -70,5 +71,5 @@ def _show(about: str, level: str, text: str, do: str) -> None:
 def _wrapped(text: str) -> list[str]:
     """In lines that fit a terminal; what is piped stays whole, for grep."""
     width = shutil.get_terminal_size().columns - _INDENT - 2 if colour(sys.stdout) else 10_000
-    plain = visible(" ".join(text.split()))
+    plain = advised(visible(" ".join(text.split())))
     return textwrap.wrap(plain, max(width, 30), break_long_words=False, break_on_hyphens=False)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from astria_sync.cli.common import colour, visible
+from astria_sync.cli.common import advised, colour, visible
 from astria_sync.core.plain import visible_json
 from astria_sync.secrets import hide
 from astria_sync.sink import Sink
@@ -38,7 +38,7 @@ class _Words(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The words, and what they hang on, if anything."""
-        text = clean(super().format(record))
+        text = advised(clean(super().format(record)))
         if number := getattr(record, "repeats", 0):
             text = f"{text} ({number} more time{'' if number == 1 else 's'})"
         return "\n    ".join(visible(line) for line in text.splitlines())

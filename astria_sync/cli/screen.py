@@ -12,7 +12,7 @@ from typing import Any, Final
 from rich.cells import cell_len
 
 from astria_sync.cli.cells import Line, clipped, cut, cut_front, line_length, padded, shown, wrapped
-from astria_sync.cli.common import count, size
+from astria_sync.cli.common import advised, count, size
 from astria_sync.cli.fitting import Entry, Section, fitted
 from astria_sync.cli.labels import label_of, names_of
 from astria_sync.core.prices import dollars
@@ -236,7 +236,7 @@ def _joined(parts: Sequence[tuple[str, str]], width: int) -> Iterator[Line]:
     """Parts with a dot between them, in as few lines as they fit."""
     line: Line = ()
     for text, style in parts:
-        piece = (cut(text, width), style)
+        piece = (cut(advised(text), width), style)
         if line and line_length(line) + 3 + line_length((piece,)) > width:
             yield line
             line = ()
@@ -246,7 +246,7 @@ def _joined(parts: Sequence[tuple[str, str]], width: int) -> Iterator[Line]:
 
 
 def _coloured(text: str, style: str, width: int) -> Iterator[Line]:
-    yield from (((line, style),) for line in wrapped(text, width))
+    yield from (((line, style),) for line in wrapped(advised(text), width))
 
 
 def _moment(at: float, now: float) -> str:

@@ -15,6 +15,7 @@ import click
 from astria_sync import report
 from astria_sync.cli.common import (
     Invocation,
+    advised,
     colour,
     command,
     count,
@@ -233,7 +234,7 @@ def _entry(label: str, words: str, column: int, width: int) -> list[str]:
 
 def _wrapped(words: str, width: int, first: str, then: str) -> list[str]:
     filled = textwrap.wrap(
-        visible(words), width, initial_indent=first, subsequent_indent=then, break_on_hyphens=False
+        advised(visible(words)), width, initial_indent=first, subsequent_indent=then, break_on_hyphens=False
     )
     return filled or [first.rstrip()]
 

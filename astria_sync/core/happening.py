@@ -107,6 +107,7 @@ class Happening:
     variant: Mapping[str, str] = field(default_factory=dict)
     into: str = ""  # where its pictures are
     subject_id: int | None = None  # the folder that a prompt is run for
+    by_pack: bool = False  # a prompt that came of a pack which was run here
     # Where its source lay, if that is not where the source is now: of what moved or is forgotten.
     root: str = ""
     path: str = ""
@@ -138,6 +139,7 @@ def moved(before: Tune | Prompt | Pack, after: Tune | Prompt | Pack, event: Even
         if isinstance(after, Prompt) and event == Event.SAVED
         else "",
         subject_id=after.subject_id if isinstance(after, Prompt) else None,
+        by_pack=isinstance(after, Prompt) and after.pack_run is not None and after.attempt > 0,
     )
 
 
@@ -188,7 +190,7 @@ def _told(one: Happening, name: str) -> str:
 def _move(one: Happening) -> str:
     what = one.kind if one.remote_id is None else f"{one.kind} {one.remote_id}"
     if one.event == Event.BOUND:
-        return f"{what} {_bound(one.was)}"
+        return f"{what} {'was made by the pack' if one.by_pack else _bound(one.was)}"
     return f"{what} {_WORDS.get(one.event, one.event)}"
 
 

@@ -1,8 +1,15 @@
 """Words from outside, so that they neither steer a terminal nor pass for other words. Nothing is left out: it is shown as what it is."""
 
 import json
+import re
 import unicodedata
-from typing import Any
+from typing import Any, Final
+
+# Where a sentence advises a command that has to do with a configuration.
+_ADVISED: Final = re.compile(
+    r"(?<![\w./@-])astria-sync(?= (?:run|status|log|plan|pull|verify|retry|rerun|retrain|approve|pause|resume|tunes|prompts|packs|models|"
+    r"workspaces|whoami|init|service|doctor)\b)"
+)
 
 
 def visible(text: object) -> str:
@@ -14,6 +21,11 @@ def visible(text: object) -> str:
 def visible_lines(text: str) -> str:
     """The same for a text of several lines, which it keeps."""
     return "\n".join(map(visible, text.replace("\r\n", "\n").split("\n")))
+
+
+def advised(text: str, itself: str) -> str:
+    """The same, with every command that it advises called as `itself`: that of another configuration would tell of something else."""
+    return _ADVISED.sub(lambda _: itself, text)
 
 
 def visible_json(value: Any, *, indent: int | None = 2) -> str:

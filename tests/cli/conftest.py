@@ -32,6 +32,11 @@ class Desk:
     def state(self) -> Path:
         return self.home / "state.db"
 
+    @property
+    def itself(self):
+        """How a command is called for this configuration."""
+        return f"astria-sync --config {self.config}"
+
     def environ(self, **more):
         kept = {
             "PATH": os.environ["PATH"],

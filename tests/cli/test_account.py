@@ -514,7 +514,7 @@ def test_names_of_ones_own_come_first(desk, account):
 def test_a_default_that_nobody_knows_yet(desk, account, stand_in):
     """`models` works all the same; once Astria has told the name, so does everything else."""
     desk.configure('[models]\ndefault = "nano"')
-    assert "astria-sync models" in sentence(desk("status", **account), 2)
+    assert f"{desk.itself} models" in sentence(desk("status", **account), 2)
     assert "is none of these" in desk("models", **account).stderr
     body = json.dumps({"models": {"nano": {"tune_id": 5}}})
     stand_in.faults.add(Fault(kind="status", status=200, body=body, times=None))

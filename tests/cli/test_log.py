@@ -64,6 +64,16 @@ def test_a_name_steers_no_terminal(told):
     assert "prompt: failed" in result.stdout
 
 
+def test_an_output_as_a_whole(told):
+    """It is nobody's: what is known is said to lie in it."""
+    result = told("log", f"{told.home}/out")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"astria-sync: {told.home}/out is where pictures are saved; say which folder, picture or record in it, "
+        f"or see: {told.itself} status --all\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -77,7 +87,7 @@ def test_wrong_input(told, args, words):
     """One sentence, with the nearest that is known, and 2."""
     result = told("log", *args)
     assert result.exit_code == 2
-    assert words in result.stderr
+    assert words in result.stderr.replace(told.itself, "astria-sync")
     assert len(result.stderr.strip().splitlines()) == 1
     assert result.stdout == ""
 

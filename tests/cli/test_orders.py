@@ -88,7 +88,7 @@ def test_without_a_daemon_it_is_done_here(failed):
     result = failed("retry", "--all")
     assert result.exit_code == 0
     assert "1 thing will be tried again." in result.stderr
-    assert "astria-sync run" in result.stderr
+    assert f"{failed.itself} run" in result.stderr
     assert "Nothing there has failed." in failed("retry", "--all").stderr
 
 

@@ -146,7 +146,7 @@ def test_a_crowd_is_shown_as_held_on_a_new_state(desk, text):
     (desk.inbox / "bad.prompt").write_text("---\nnum_images: 99\n---\nx")
     shown = desk("plan").stdout
     assert "WOULD BE HELD BACK (144)" in shown
-    assert "more than 100 new prompts at one go; `astria-sync approve --all` lets them go" in shown
+    assert f"more than 100 new prompts at one go; `{desk.itself} approve --all` lets them go" in shown
     assert "what is in the account already is found there" in shown
     assert shown.partition("WOULD BE HELD BACK")[0].count("POST") == 1
     assert "CANNOT BE SENT (1)" in shown

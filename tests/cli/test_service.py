@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from astria_sync import kernel
 from astria_sync.lock import StateLock
+from astria_sync.machine import sandbox
 from astria_sync.servicemanager import ServiceManager
 from astria_sync.unitfile import MARK
 from tests.service import units
@@ -47,7 +49,7 @@ class Machine:
         self.says(shown=STOPPED, running=RUNNING, linger="no\n")
         (desk.home / "token").write_text("sd_0123456789abcdef")
         (desk.home / "token").chmod(0o600)
-        monkeypatch.setattr("astria_sync.servicemanager._OFF", ())
+        monkeypatch.setattr("astria_sync.kernel._NAMESPACES", {})
         monkeypatch.setattr("astria_sync.servicemanager.os.geteuid", lambda: 1000)
         self.unit = desk.home / ".config/systemd/user/astria-sync.service"
 
@@ -67,6 +69,12 @@ class Machine:
         """The calls of systemctl that change something."""
         verbs = ("enable", "disable", "restart", "daemon-reload")
         return [verb for call in self.calls for verb in verbs if f" {verb}" in call]
+
+
+@pytest.fixture
+def settings():
+    """The settings of a kernel that are looked at; a machine of these tests has none of them."""
+    return kernel._NAMESPACES
 
 
 @pytest.fixture
@@ -318,14 +326,31 @@ def test_where_only_the_start_shows_that_they_are_off(machine):
     assert machine.told().count("restart") == 2
 
 
-def test_a_kernel_that_says_so(machine, tmp_path, monkeypatch):
-    """A setting that turns them off is named, with the command that turns them on."""
-    (tmp_path / "proc/kernel").mkdir(parents=True)
-    (tmp_path / "proc/kernel/x").write_text("0\n")
+@pytest.mark.parametrize(
+    ("setting", "off", "on"),
+    [
+        ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
+        ("user/max_user_namespaces", "0", "user.max_user_namespaces=15000"),
+        ("user/max_mnt_namespaces", "0", "user.max_mnt_namespaces=15000"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "kernel.apparmor_restrict_unprivileged_userns=0"),
+    ],
+)  # fmt: skip
+def test_a_kernel_that_says_so(settings, machine, tmp_path, monkeypatch, setting, off, on):
+    """A setting that turns them off is named with what turns them on, by `service install` and by `doctor` alike."""
+    monkeypatch.setattr(kernel, "_NAMESPACES", settings)
+    monkeypatch.setattr(kernel, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    file = tmp_path / "proc/sys" / setting
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{1 - int(off)}\n")
     manager = ServiceManager({"PATH": f"{machine.folder}:{os.environ['PATH']}"})
-    assert manager.namespaces_off(tmp_path / "proc") == ""
-    monkeypatch.setattr("astria_sync.servicemanager._OFF", (("kernel/x", "0", "kernel.x=1"),))
-    assert "sudo sysctl kernel.x=1" in manager.namespaces_off(tmp_path / "proc")
+    assert "sudo sysctl" not in manager.namespaces_off()
+    assert next(sandbox()).level == "ok"
+    file.write_text(f"{off}\n")
+    assert f"(sudo sysctl {on} turns them on)" in manager.namespaces_off()
+    (check,) = sandbox()
+    assert f"({on.partition('=')[0]} = {off})" in check.text
+    assert f"/etc/sysctl.d/ with {on}" in check.do
 
 
 def test_a_start_that_fails_is_told_with_its_last_lines(machine):

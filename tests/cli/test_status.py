@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 
 import pytest
@@ -42,8 +43,34 @@ def test_nothing_yet(desk):
     result = desk.configure()("status")
     assert result.exit_code == 0
     assert "Nothing waits" in result.stdout
-    assert "astria-sync run" in result.stdout
+    assert f"{desk.itself} run" in result.stdout
     assert not desk.state.exists()
+
+
+@pytest.fixture
+def at_work(desk):
+    """A profile besides the configuration, with a state of its own."""
+    desk.configure()
+    folder = desk.home / ".config" / "astria-sync"
+    folder.mkdir(parents=True)
+    desk.config.rename(folder / "work.toml")
+    return lambda *args: desk("--profile", "work", *args, config=False)
+
+
+@pytest.mark.parametrize(
+    ("args", "advice"),
+    [
+        (("status",), "start one with: astria-sync --profile work run\n"),
+        (("status", "/nowhere"), "see: astria-sync --profile work status\n"),
+        (("service", "status"), "astria-sync --profile work "),
+    ],
+)
+def test_what_is_advised_is_of_the_same_profile(at_work, args, advice):
+    """A command without the profile would start, or tell of, somebody else's folders."""
+    at_work("run", "--once")
+    result = at_work(*args)
+    assert advice in result.output
+    assert not re.search(r"astria-sync (run|status|log|service|doctor)", result.output)
 
 
 def test_json_has_the_keys_of_the_contract(desk):
@@ -70,7 +97,7 @@ def test_failed_first_counts_last_80_columns(desk, journal):
         reason="waits for <jane> and for <another-one-with-a-long-name>, " * 2,
     )
     prompt(desk, journal, "jane/a.prompt", "failed", reason="Astria refused it", error="text can't be blank")
-    result = desk("status")
+    result = desk("status", config=False, ASTRIA_SYNC_CONFIG=str(desk.config))
     assert result.exit_code == 1
     text = result.stdout.splitlines()
     assert text[0] == "FAILED (1)"

@@ -11,6 +11,7 @@ from astria_sync.api import Api
 from astria_sync.cli.run import summary
 from astria_sync.cli.status import lines
 from astria_sync.core import packwork, work
+from astria_sync.history import history
 from astria_sync.packtasks import find_pack
 from astria_sync.rehearsal import rehearse
 from astria_sync.secrets import Token
@@ -753,3 +754,15 @@ def test_a_folder_that_is_deleted_takes_its_pack_along(studio):
         daemon.until(lambda: studio.tune("jane").state == "deleted")
     assert len(studio.sim.ledger.requests("DELETE", host="api")) == 3
     assert studio.made() == (1, 3)
+
+
+def test_the_prompts_of_a_pack_are_told_as_made_by_it(studio, caplog):
+    """In the log and in the history: "was there already" would be somebody else's."""
+    caplog.set_level("INFO", "astria_sync")
+    studio.folder("jane", toml=TOML)
+    studio.run_once()
+    told = [one["text"] for one in history(studio.state, str(studio.inbox / "jane"))["events"]]
+    logged = [record.getMessage() for record in caplog.records]
+    for words in (told, logged):
+        assert sum("was made by the pack" in line for line in words) == 2
+        assert not any("was there already" in line for line in words)

@@ -1,5 +1,6 @@
 """What a daemon tells of a file, and what `log` finds of it afterwards."""
 
+import dataclasses
 import logging
 import os
 
@@ -250,3 +251,14 @@ def test_from_before_the_columns_were_there(studio):
     texts = [one["text"] for one in history(studio.state, str(file))["events"]]
     assert any(text.startswith("prompt was sent") for text in texts)
     assert any(text.startswith("prompt is done") for text in texts)
+
+
+def test_an_error_file_advises_commands_of_its_own_profile(studio, monkeypatch):
+    """Of another one the daemon, the state and the folders are others: its `retry` would find nothing."""
+    settings = dataclasses.replace(studio.settings(), itself="astria-sync --profile work")
+    monkeypatch.setattr(studio, "settings", lambda: settings)
+    studio.prompt("a.prompt", "words", "num_images: 99")
+    studio.run_once()
+    told = studio.error("a.prompt")
+    assert "astria-sync --profile work retry" in told
+    assert "astria-sync retry" not in told
