@@ -105,7 +105,7 @@ class Room:
                     f"The disk of {output} is not mounted at {taken_out}; mount it or, if it is gone for good, put any "
                     "file into that folder; prompts for it rest."
                 )
-            disk = os.statvfs(place)
+            disk = self.disk.told_of(place)
             if disk.f_flag & os.ST_RDONLY:
                 return (
                     f"{output} lies on a disk that is read-only; prompts for it rest until it can be written."
