@@ -47,6 +47,7 @@ class Context:
     busy: Counter[Lane] = field(default_factory=Counter)
     under_way: dict[Hashable, Any] = field(default_factory=dict)  # key of the work → the work
     walked: set[str] = field(default_factory=set)  # roots that were seen completely in this run
+    steps: int = 0  # of the engine, so far: what was looked at in one is looked at again in the next
     stopping: bool = False
     refreshes: bool = False  # whether Astria is asked for its models; a rehearsal asks nobody
     models: Models = field(init=False)  # as they are known now
@@ -151,6 +152,7 @@ class Context:
 
     def look_at_clock(self) -> tuple[float, float]:
         """First of all in a step; what it returns is for `seen` once the step is committed."""
+        self.steps += 1
         wall, now = self.wall, self.now
         self._lately.note(now, wall)
         if jumped(*self.seen, wall, now):

@@ -99,6 +99,10 @@ class Following:
                 )
                 self.ctx.start(("poll", kind, workspace), piece)
 
+    def asking(self) -> list[str]:
+        """Tables of whose running rows lists are being read."""
+        return [f"{kind}s" for kind in RUNNING if self._asking(kind)]
+
     def _asking(self, kind: str) -> bool:
         """Whether lists of all workspaces are being read; one that is none of ours any more is asked for after them."""
         spaces = {self.ctx.workspace(root) for root in self.ctx.watches}
