@@ -55,6 +55,7 @@ class Context:
     began: float = field(init=False)  # the same by the clock of deadlines
     seen: tuple[float, float] = field(init=False)  # the wall clock and that of deadlines at the last step
     _lately: Lately = field(init=False)
+    _watches: tuple[Settings | None, Mapping[str, Watch]] = field(default=(None, {}), init=False)
 
     def __post_init__(self) -> None:
         """Remember when this run began."""
@@ -82,7 +83,11 @@ class Context:
     @property
     def watches(self) -> Mapping[str, Watch]:
         """The configured roots by path."""
-        return {str(watch.path): watch for watch in self.settings.watch}
+        settings, known = self._watches
+        if settings is not self.settings:
+            known = {str(watch.path): watch for watch in self.settings.watch}
+            self._watches = (self.settings, known)
+        return known
 
     def workspace(self, root: str) -> str:
         """The workspace that requests for this root carry; "" is the personal scope."""

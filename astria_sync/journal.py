@@ -188,9 +188,9 @@ class Journal(Facts):
         columns = ", ".join(f"{name} = ?" for name in written)
         self._conn.execute(f"UPDATE {table} SET {columns} WHERE id = ?", [*written.values(), row_id])
 
-    def change_each(self, table: str, column: str, values: Iterable[tuple[Any, int]]) -> None:
-        """Set one column of many rows, each to its own."""
-        self._conn.executemany(f"UPDATE {table} SET {column} = ? WHERE id = ?", values)
+    def change_each(self, table: str, column: str, where: str, values: Iterable[tuple[Any, ...]]) -> int:
+        """Set one column of many rows, each to its own, which comes before what `where` asks for; how many rows there were."""
+        return self._conn.executemany(f"UPDATE {table} SET {column} = ? WHERE {where}", values).rowcount
 
     def drop(self, table: str, row_id: int) -> None:
         """Remove a row and what hangs on it."""

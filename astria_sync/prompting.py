@@ -116,8 +116,8 @@ class Prompting:
         journal, wall = self.ctx.journal, self.ctx.wall
         found = self.judge(prompt)
         if isinstance(found, Ready):
-            journal.set_waits(prompt.id, ())
-            if prompt.state is not PromptState.QUEUED:
+            if prompt.state is not PromptState.QUEUED:  # else it waits for nothing already
+                journal.set_waits(prompt.id, ())
                 self._burst = True
                 # One that was armed goes out as it was.
                 as_it_is = {"num_images": found.num_images, "target": found.target, "model": found.model}

@@ -223,6 +223,17 @@ def m015_crowds(db: Database) -> None:
     _apply(db, _CROWDS)
 
 
+_INCOMPLETE = (
+    "CREATE INDEX prompts_incomplete ON prompts (next_at) WHERE state = 'downloading' AND complete = 0"
+)
+
+
+@migrations()
+def m016_incomplete(db: Database) -> None:
+    """Prompts of which more pictures are to come, asked for at every step, without reading all whose pictures are being fetched."""
+    db.execute(_INCOMPLETE)
+
+
 def _apply(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():
