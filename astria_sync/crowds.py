@@ -43,7 +43,8 @@ class Crowd:
         for remote_id in shown.keys() - digests.keys():
             self.forget(remote_id)
         new = [one for one, digest in digests.items() if not self._is_known(one, digest)]
-        self._compare(workspace, shown, new)
+        if new:
+            self._compare(workspace, shown, new)
         as_before = [one for one, digest in digests.items() if self._is_known(one, digest)]
         later = ((self._later(self._known[one]), one, workspace) for one in as_before)
         if self._put_off(later) != len(as_before):  # of one there is no such row any more
