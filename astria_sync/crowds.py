@@ -33,8 +33,10 @@ class Crowd:
     _known: dict[int, _Known] = field(default_factory=dict, init=False)
     _many: int = field(default=_FEW, init=False)
 
-    def passed_over(self, workspace: str, shown: Mapping[int, RemotePrompt]) -> set[int]:
-        """The ids of those, of all that a list showed."""
+    def passed_over(self, workspace: str, shown: Mapping[int, RemotePrompt], took: float) -> set[int]:
+        """The ids of those, of all that a list showed which took so long to read: it rests as long before they are asked for
+        again, since what is to be sent wants the place too.
+        """
         digests = {
             remote_id: hash(repr(remote.raw))
             for remote_id, remote in shown.items()
@@ -46,7 +48,8 @@ class Crowd:
         if new:
             self._compare(workspace, shown, new)
         as_before = [one for one, digest in digests.items() if self._is_known(one, digest)]
-        later = ((self._later(self._known[one]), one, workspace) for one in as_before)
+        rested = self.ctx.now + took
+        later = ((max(rested, self._later(self._known[one])), one, workspace) for one in as_before)
         if self._put_off(later) != len(as_before):  # of one there is no such row any more
             self._known.clear()
             return set()

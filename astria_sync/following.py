@@ -50,6 +50,9 @@ class Following:
     fetching: Fetching
     doors: Doors
     _expiry_at: float = field(default=0.0, init=False)
+    _began: dict[tuple[str, str], float] = field(
+        default_factory=dict, init=False
+    )  # lists that are being read
     _denied: Counter[tuple[str, int]] = field(default_factory=Counter, init=False)
     binding: Binding = field(init=False)
     crowd: Crowd = field(init=False)
@@ -105,7 +108,8 @@ class Following:
                 piece = work.Poll(
                     kind=kind, workspace=workspace, ids=tuple(remote_id for _, remote_id in rows)
                 )
-                self.ctx.start(("poll", kind, workspace), piece)
+                if self.ctx.start(("poll", kind, workspace), piece):
+                    self._began[kind, workspace] = now
 
     def asking(self) -> list[str]:
         """Tables of whose running rows lists are being read."""
@@ -137,7 +141,8 @@ class Following:
         self.seen(piece.kind, piece.workspace, pages)
         shown: dict[int, Any] = {remote.id: remote for remote in pages.objects}
         asked, covered = set(piece.ids), set(pages.covered)
-        as_before = self.crowd.passed_over(piece.workspace, shown) if piece.kind == "prompt" else set()
+        took = self.ctx.now - self._began.pop((piece.kind, piece.workspace), self.ctx.now)
+        as_before = self.crowd.passed_over(piece.workspace, shown, took) if piece.kind == "prompt" else set()
         for remote_id, row in self._running(piece, {*shown, *asked, *covered} - as_before).items():
             if remote := shown.get(remote_id):
                 self.binding.progress(row, remote)

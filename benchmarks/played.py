@@ -87,8 +87,11 @@ def _dice(seed: int) -> random.Random:
 class Calm(Network):
     """Nothing goes wrong, and everything takes the same time."""
 
+    carried = 0
+
     def carry(self, request: Request) -> Response:
         self.took = TOOK
+        self.carried += 1
         return self.astria.handle(request)
 
 
@@ -209,11 +212,13 @@ class Played:
         self.time.after(0.01, lambda: self._perform(piece))
 
     def _perform(self, piece: Any) -> None:
+        before = self._network.carried
         try:
             outcome = Outcome(work=piece, result=self._tasks(piece))
         except Exception as error:  # noqa: BLE001 - as workers.py does
             outcome = Outcome(work=piece, failure=error)
-        took = TOOK if isinstance(piece, NETWORK_WORK) else 0.01
+        pages = max(1, self._network.carried - before)  # of a list; each is a request
+        took = TOOK * pages if isinstance(piece, NETWORK_WORK) else 0.01
         self.time.after(took, lambda: self.inbox.put(outcome))
 
     def close(self, *, wait: bool = True) -> None:  # noqa: ARG002 - of a pool

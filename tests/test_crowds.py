@@ -18,8 +18,8 @@ def purse(tmp_path):
     one.journal.close()
 
 
-def passed_over(crowd, body=SHOWN):
-    return crowd.passed_over("", {body["id"]: read_prompt(body)})
+def passed_over(crowd, body=SHOWN, took=0.2):
+    return crowd.passed_over("", {body["id"]: read_prompt(body)}, took)
 
 
 def crowd_of(purse, **values):
@@ -79,3 +79,10 @@ def test_what_vanished_is_forgotten_after_a_day(purse):
     crowd._many = 0
     passed_over(crowd)
     assert not crowd._known
+
+
+def test_a_long_list_rests_as_long_as_it_took(purse):
+    """Thousands under way are not asked for without a break: half of the time the place is free."""
+    crowd, row = crowd_of(purse)
+    assert passed_over(crowd, took=200) == {900}
+    assert purse.journal.prompt(row.id).next_at == NOON + 200
