@@ -11,6 +11,9 @@ from astria_sync.costs import PAID_BETWEEN, TABLES
 LOW: Final = "low_balance"  # in the state's `meta`: a sentence for `status`
 _EVERY: Final = 3600.0  # seconds between questions
 _SOON: Final = 60.0  # seconds, when what was told last cannot be true any more
+_SELDOM: Final = (
+    10.0  # seconds between sums of what was paid since: a day of thousands takes milliseconds to add up
+)
 _FIRST: Final = 300.0  # seconds after the start
 _DAY: Final = 86_400.0
 _LEAST: Final = USD // 2  # half a dollar is little, whatever a day costs
@@ -23,13 +26,16 @@ class Balance:
     ctx: Context
     _next: float = field(default=0.0, init=False)
     _asked: float = field(default=0.0, init=False)
+    _added: float = field(default=0.0, init=False)
 
     def plan(self) -> None:
         """Called on ticks."""
         now = self.ctx.now
         usual = max(self._next, self.ctx.began + _FIRST)
-        due = min(usual, self._asked + _SOON) if self._topped_up() else usual
-        if now < due or not self.ctx.gates.reads:
+        if not self.ctx.gates.reads or now < min(usual, max(self._asked + _SOON, self._added + _SELDOM)):
+            return
+        self._added = now
+        if now < usual and not self._topped_up():
             return
         self._next, self._asked = now + _EVERY, now
         lately = "SELECT 1 FROM {} WHERE bound_at > ? AND attempt > 0 LIMIT 1"

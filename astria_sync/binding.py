@@ -80,17 +80,19 @@ class Binding:
         """The prompt's id is known."""
         self.ctx.journal.raise_mark("prompt", prompt.workspace, remote.id)
         release(self.ctx, remote.id, prompt)
+        bound_at = prompt.bound_at or self._made(prompt, remote)
         moved = self.move(
             prompt,
             Event.BOUND,
             reason="",
             error="",
             remote_id=remote.id,
-            bound_at=prompt.bound_at or self._made(prompt, remote),
+            bound_at=bound_at,
             armed_at=prompt.armed_at or self._made(prompt, remote),
+            next_at=self.later("prompt", prompt.target, bound_at),
+            **_told(prompt, remote),
         )
         self.progress(moved, remote)
-        self.ask_again_later(self.ctx.journal.prompt(prompt.id))
         expect_now(self.ctx, moved)
 
     def _made(self, row: Tune | Prompt, remote: RemoteTune | RemotePrompt) -> float:
@@ -127,9 +129,9 @@ class Binding:
             self.move(tune, Event.USER_ERROR, reason="Astria could not make it", error=remote.user_error)
 
     def _prompt_progress(self, prompt: Prompt, remote: RemotePrompt) -> None:
-        self.ctx.journal.change(
-            "prompts", prompt.id, cost_mc=remote.cost_mc or prompt.cost_mc, url=remote.url, answer=remote.raw
-        )
+        told = _told(prompt, remote)
+        if any(getattr(prompt, name) != value for name, value in told.items()):
+            self.ctx.journal.change("prompts", prompt.id, **told)
         if remote.images:
             self.fetching.pictured(prompt, remote)
         elif remote.user_error and prompt.state is PromptState.GENERATING:
@@ -144,8 +146,11 @@ class Binding:
 
     def later(self, kind: str, what: Any, bound_at: float | None) -> float:
         """When it is asked for next: rarely while it cannot be done yet (core/pace.py). `what`: of what family it is."""
+        return self.when(kind, what, max(0.0, self.ctx.wall - (bound_at or self.ctx.wall)))
+
+    def when(self, kind: str, what: Any, age: float) -> float:
+        """The same of what is that old, in seconds."""
         usual, poll = self._typical(kind, what), self.ctx.settings.timing.poll_seconds
-        age = max(0.0, self.ctx.wall - (bound_at or self.ctx.wall))
         # Its age is by a clock that may have been set while nobody was there to notice: that of this run is not.
         delay = min(next_delay(one, usual, poll) for one in (age, self.ctx.now - self.ctx.began))
         return self.ctx.now + delay
@@ -162,3 +167,8 @@ class Binding:
             durations = [row[0] for row in self.ctx.journal.rows(sql, [what])]
             known = self._usual[kind, what] = (self.ctx.now, typical(durations))
         return known[1]
+
+
+def _told(prompt: Prompt, remote: RemotePrompt) -> dict[str, Any]:
+    """What Astria says of a prompt, in columns."""
+    return {"cost_mc": remote.cost_mc or prompt.cost_mc, "url": remote.url, "answer": remote.raw}

@@ -50,6 +50,7 @@ class Context:
     busy: Counter[Lane] = field(default_factory=Counter)
     under_way: dict[Hashable, Any] = field(default_factory=dict)  # key of the work → the work
     walked: set[str] = field(default_factory=set)  # roots that were seen completely in this run
+    steps: int = 0  # of the engine, so far: what was looked at in one is looked at again in the next
     stopping: bool = False
     refreshes: bool = False  # whether Astria is asked for its models; a rehearsal asks nobody
     models: Models = field(init=False)  # as they are known now
@@ -57,6 +58,7 @@ class Context:
     began: float = field(init=False)  # the same by the clock of deadlines
     seen: tuple[float, float] = field(init=False)  # the wall clock and that of deadlines at the last step
     _lately: Lately = field(init=False)
+    _watches: tuple[Settings | None, Mapping[str, Watch]] = field(default=(None, {}), init=False)
 
     def __post_init__(self) -> None:
         """Remember when this run began."""
@@ -84,7 +86,11 @@ class Context:
     @property
     def watches(self) -> Mapping[str, Watch]:
         """The configured roots by path."""
-        return {str(watch.path): watch for watch in self.settings.watch}
+        settings, known = self._watches
+        if settings is not self.settings:
+            known = {str(watch.path): watch for watch in self.settings.watch}
+            self._watches = (self.settings, known)
+        return known
 
     def workspace(self, root: str) -> str:
         """The workspace that requests for this root carry; "" is the personal scope."""
@@ -159,6 +165,7 @@ class Context:
 
     def look_at_clock(self) -> tuple[float, float]:
         """First of all in a step; what it returns is for `seen` once the step is committed."""
+        self.steps += 1
         wall, now = self.wall, self.now
         self._lately.note(now, wall)
         if jumped(*self.seen, wall, now):

@@ -99,9 +99,13 @@ class Disk:
         self.remove(part)
         return self.open(part, "wb")
 
+    def told_of(self, folder: Path) -> os.statvfs_result:
+        """What the system tells of the disk of a folder."""
+        return os.statvfs(folder)
+
     def free(self, folder: Path) -> int:
         """Bytes that are free on the disk of a folder, for us."""
-        disk = os.statvfs(folder)
+        disk = self.told_of(folder)
         return disk.f_bavail * disk.f_frsize
 
     def open(self, path: Path, mode: str) -> IO[bytes]:

@@ -44,10 +44,13 @@ class Facts:
     def put(self, key: str, value: Any) -> None:
         """Set a value of `meta`; None removes it."""
         self._texts.pop(key, None)
-        if value is None:
+        text = None if value is None else json.dumps(value)
+        if text is None:
             self._conn.execute("DELETE FROM meta WHERE key = ?", [key])
         else:
-            self._conn.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, json.dumps(value)])
+            self._conn.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, text])
+        if self._conn.in_transaction:  # if it is rolled back, all is forgotten
+            self._texts[key] = text
 
     def raise_mark(self, kind: str, workspace: str, remote_id: int) -> None:
         """Remember the highest id of this kind ever seen, the watermark of requests to come."""

@@ -5,7 +5,7 @@ One page of a list shows 120 objects, so work is followed by pages, never one by
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,11 +16,11 @@ from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Tune, kind_of
 from astria_sync.core.packrow import Pack
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message, the_object
-from astria_sync.core.wire import RemotePrompt, RemoteTune, form, read_prompt, read_tune
+from astria_sync.core.wire import RemoteTune, form, read_prompt, read_tune
+from astria_sync.crowds import Crowd
 from astria_sync.doors import Doors
 from astria_sync.fetching import Fetching
 from astria_sync.prompting import Prompting
-from astria_sync.rows import write
 from astria_sync.tuning import Tuning
 from astria_sync.vanishing import Vanishing
 
@@ -31,6 +31,12 @@ _EXPIRY_EVERY: Final = 60.0  # seconds between looks for tunes whose 30 days are
 RUNNING: Final = {
     "tune": "state = 'training'",
     "prompt": "(state = 'generating' OR (state = 'downloading' AND complete = 0))",
+}
+# The same of those that are due, by indexes alone: it is asked at every step.
+_DUE: Final = {
+    "tune": "SELECT {what} FROM tunes WHERE state = 'training' AND next_at <= ?1",
+    "prompt": "SELECT {what} FROM prompts WHERE state = 'generating' AND next_at <= ?1 UNION ALL "
+    "SELECT {what} FROM prompts INDEXED BY prompts_incomplete WHERE state = 'downloading' AND complete = 0 AND next_at <= ?1",
 }
 
 
@@ -44,8 +50,12 @@ class Following:
     fetching: Fetching
     doors: Doors
     _expiry_at: float = field(default=0.0, init=False)
+    _began: dict[tuple[str, str], float] = field(
+        default_factory=dict, init=False
+    )  # lists that are being read
     _denied: Counter[tuple[str, int]] = field(default_factory=Counter, init=False)
     binding: Binding = field(init=False)
+    crowd: Crowd = field(init=False)
     vanishing: Vanishing = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +64,7 @@ class Following:
         self.binding = Binding(
             ctx=self.ctx, tuning=self.tuning, prompting=self.prompting, fetching=self.fetching
         )
+        self.crowd = Crowd(ctx=self.ctx, binding=self.binding)
 
     # What to ask for
 
@@ -84,11 +95,11 @@ class Following:
 
     def _poll(self, kind: str) -> None:
         now, poll = self.ctx.now, self.ctx.settings.timing.poll_seconds
-        # With thousands under way the question below takes milliseconds, and it is asked at every step.
-        due = f"SELECT 1 FROM {kind}s WHERE {RUNNING[kind]} AND next_at <= ? LIMIT 1"
+        # With thousands under way the question below takes milliseconds.
+        due = _DUE[kind].format(what="1") + " LIMIT 1"
         if self._asking(kind) or self.ctx.journal.value(due, [now]) is None:
             return
-        sql = f"SELECT workspace, remote_id, next_at FROM {kind}s WHERE {RUNNING[kind]} AND next_at <= ?"
+        sql = _DUE[kind].format(what="workspace, remote_id, next_at")
         by_workspace: dict[str, list[tuple[float, int]]] = {}
         for row in self.ctx.journal.rows(sql, [now + poll / 2]):
             by_workspace.setdefault(row["workspace"], []).append((row["next_at"], row["remote_id"]))
@@ -97,7 +108,12 @@ class Following:
                 piece = work.Poll(
                     kind=kind, workspace=workspace, ids=tuple(remote_id for _, remote_id in rows)
                 )
-                self.ctx.start(("poll", kind, workspace), piece)
+                if self.ctx.start(("poll", kind, workspace), piece):
+                    self._began[kind, workspace] = now
+
+    def asking(self) -> list[str]:
+        """Tables of whose running rows lists are being read."""
+        return [f"{kind}s" for kind in RUNNING if self._asking(kind)]
 
     def _asking(self, kind: str) -> bool:
         """Whether lists of all workspaces are being read; one that is none of ours any more is asked for after them."""
@@ -120,12 +136,13 @@ class Following:
 
     # What came back
 
-    def polled(self, piece: work.Poll, pages: work.Pages) -> None:
-        """Lists of work under way."""
+    def polled(self, piece: work.Poll, pages: work.Pages) -> set[int]:
+        """Lists of work under way; the ids of those of which nothing new is told."""
         self.seen(piece.kind, piece.workspace, pages)
-        shown = {remote.id: remote for remote in pages.objects}
+        shown: dict[int, Any] = {remote.id: remote for remote in pages.objects}
         asked, covered = set(piece.ids), set(pages.covered)
-        as_before = self._as_before(piece.workspace, shown) if piece.kind == "prompt" else set()
+        took = self.ctx.now - self._began.pop((piece.kind, piece.workspace), self.ctx.now)
+        as_before = self.crowd.passed_over(piece.workspace, shown, took) if piece.kind == "prompt" else set()
         for remote_id, row in self._running(piece, {*shown, *asked, *covered} - as_before).items():
             if remote := shown.get(remote_id):
                 self.binding.progress(row, remote)
@@ -135,23 +152,11 @@ class Following:
                 self.binding.ask_again_later(row)
         if pages.failure is not None:
             self.doors.close_for(judge_read(pages.failure), pages.failure)
-
-    def _as_before(self, workspace: str, shown: Mapping[int, Any]) -> set[int]:
-        """Prompts of which nothing new is told, as of most of a crowd: only when they are asked for next is noted. To read them
-        with all that was ordered would take ten times as long.
-        """
-        columns = "id, remote_id, target, bound_at, cost_mc, url, answer"
-        same = "state = 'generating' AND absent = 0 AND workspace = ?"
-        later: dict[int, tuple[float, int]] = {}
-        for row in self.ctx.journal.rows(f"SELECT {columns} FROM prompts WHERE {same}", [workspace]):
-            remote = shown.get(row["remote_id"])
-            if remote and _tells_nothing(remote, row):
-                later[remote.id] = (self.binding.later("prompt", row["target"], row["bound_at"]), row["id"])
-        self.ctx.journal.change_each("prompts", "next_at", later.values())
-        return set(later)
+        return as_before
 
     def _running(self, piece: work.Poll, ids: Collection[int]) -> dict[int, Tune | Prompt]:
-        where = f"{RUNNING[piece.kind]} AND workspace = ? AND remote_id IN (SELECT value FROM json_each(?))"
+        running = RUNNING[piece.kind].replace("state", "+state")  # by their ids, not through all that run
+        where = f"{running} AND workspace = ? AND remote_id IN (SELECT value FROM json_each(?))"
         values = [piece.workspace, json.dumps([*ids])]
         rows: list[Any] = (
             self.ctx.journal.tunes(where, values)
@@ -163,6 +168,7 @@ class Following:
     def _absent(self, row: Tune | Prompt) -> int:
         """It was not where it should be: a list that lags, or it is gone. Asked for alone if that goes on."""
         times = row.absent + 1
+        self.crowd.forget(row.remote_id)
         self.ctx.journal.change(f"{kind_of(row)}s", row.id, absent=times)
         if times > 1 and self.ctx.free(work.Lane.REQUESTS) and self.ctx.gates.reads:
             self._ask(row)
@@ -276,10 +282,3 @@ class Following:
         else:
             self.ctx.journal.change("tunes", tune.id, next_at=self.ctx.now + self.ctx.backoff(1))
             self.doors.close_for(verdict, result)
-
-
-def _tells_nothing(remote: RemotePrompt, row: Any) -> bool:
-    """Whether a prompt that is generating is shown as it was before, and not as done."""
-    if remote.images or remote.user_error or remote.cost_mc not in (0, row["cost_mc"]):
-        return False
-    return bool(remote.url == row["url"] and write({"answer": remote.raw})["answer"] == row["answer"])

@@ -19,7 +19,7 @@ from astria_sync.core.model import Image, Prompt, Source, Tune
 from astria_sync.core.packrow import Pack
 from astria_sync.errors import StateUnusable
 from astria_sync.facts import Facts
-from astria_sync.rows import NEW_EVENT, NEXT_DEADLINE, Row, event_row, read, write
+from astria_sync.rows import NEW_EVENT, Row, event_row, next_deadline, read, write
 from astria_sync.statefile import Place, open_database
 from astria_sync.trouble import explained, is_passing
 
@@ -177,8 +177,10 @@ class Journal(Facts):
 
     def add(self, table: str, **values: Any) -> int:
         """A new row; its id."""
-        self._db.table(table).insert(write(values))
-        return int(self.value("SELECT last_insert_rowid()"))
+        written = write(values)
+        marks = ", ".join("?" * len(written))
+        sql = f"INSERT INTO {table} ({', '.join(written)}) VALUES ({marks})"
+        return int(self._conn.execute(sql, [*written.values()]).lastrowid or 0)
 
     def change(self, table: str, row_id: int, **values: Any) -> None:
         """Set columns of a row without a change of state."""
@@ -186,9 +188,9 @@ class Journal(Facts):
         columns = ", ".join(f"{name} = ?" for name in written)
         self._conn.execute(f"UPDATE {table} SET {columns} WHERE id = ?", [*written.values(), row_id])
 
-    def change_each(self, table: str, column: str, values: Iterable[tuple[Any, int]]) -> None:
-        """Set one column of many rows, each to its own."""
-        self._conn.executemany(f"UPDATE {table} SET {column} = ? WHERE id = ?", values)
+    def change_each(self, table: str, column: str, where: str, values: Iterable[tuple[Any, ...]]) -> int:
+        """Set one column of many rows, each to its own, which comes before what `where` asks for; how many rows there were."""
+        return self._conn.executemany(f"UPDATE {table} SET {column} = ? WHERE {where}", values).rowcount
 
     def drop(self, table: str, row_id: int) -> None:
         """Remove a row and what hangs on it."""
@@ -262,9 +264,11 @@ class Journal(Facts):
         """Delete what a question of one's own names; how many rows."""
         return self._conn.execute(sql, values).rowcount
 
-    def next_deadline(self, now: float) -> float | None:
-        """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop."""
-        found: float | None = self.value(NEXT_DEADLINE, [now])
+    def next_deadline(self, now: float, asked: Iterable[str] = ()) -> float | None:
+        """When the next row is due that is not due already: what is, waits for a free place, whose Outcome wakes the loop; as
+        does the list that running rows of these tables are `asked` for by.
+        """
+        found: float | None = self.value(next_deadline(frozenset(asked)), [now])
         return found
 
 

@@ -266,7 +266,7 @@ class Loop:
             self._engine.following.vanishing.next_due,
             deadline,
             # As of the last plan: what has become due since then was seen by nobody yet.
-            self._engine.ctx.journal.next_deadline(self._engine.planned_at),
+            self._engine.ctx.journal.next_deadline(self._engine.planned_at, self._engine.following.asking()),
         ]
         nearest = min((moment for moment in known if moment is not None), default=now + self._longest)
         return min(self._longest, max(_SOON, nearest - now))

@@ -1,6 +1,7 @@
 """Error files: `NAME.prompt.error.txt` beside a prompt, `tune.error.txt` in a folder; gone as soon as the trouble is."""
 
 import hashlib
+import json
 import os
 import shlex
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ _FAILED: Final = (
     "SELECT source_id FROM prompts WHERE state IN ('failed', 'deleted') "
     "UNION ALL SELECT source_id FROM tunes WHERE state IN ('failed', 'deleted') AND current = 1 "
     "UNION ALL SELECT source_id FROM packs WHERE state = 'failed'"
+)
+_MAY_TELL: Final = (
+    "(note != '' OR problem != '' OR kind = 'folder' "
+    "OR EXISTS (SELECT 1 FROM prompts WHERE source_id = sources.id AND state IN ('failed', 'deleted')))"
 )
 _SHOWN: Final = 20  # failed requests of one matrix that are spelled out
 
@@ -55,12 +60,26 @@ class Notes:
                 [*self._doubtful],
             )
         else:
-            happened = "SELECT source_id FROM events WHERE id > ?"
-            sources = self.ctx.journal.sources(f"id IN ({happened})", [self._last_event])
+            sources = self._happened(self._last_event)
         self._last_event = newest
         for source in sources:
             self.update(source)
         self._doubtful.clear()
+
+    def _happened(self, since: int) -> list[Source]:
+        """The sources of these events of which an error file may be to be written or removed: for most there is nothing to tell,
+        and their file was looked for already.
+        """
+        rows = self.ctx.journal.rows("SELECT source_id FROM events WHERE id > ?", [since])
+        ids = {row["source_id"] for row in rows} - {None}
+        if not ids:
+            return []
+        looked = (ids & self._looked) - self._doubtful
+        values = [json.dumps([*(ids - looked)]), json.dumps([*looked])]
+        return self.ctx.journal.sources(
+            f"id IN (SELECT value FROM json_each(?)) OR (id IN (SELECT value FROM json_each(?)) AND {_MAY_TELL})",
+            values,
+        )
 
     def again(self) -> None:
         """Try once more where a file could not be written or removed: its disk may be full or away."""

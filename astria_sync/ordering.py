@@ -64,16 +64,20 @@ class Ordering:
         """One row for each request that the file asks for and has none; rows of older versions, if unsent, go. The new ones."""
         journal = self.ctx.journal
         wanted = {wish.fingerprint: wish for wish in self._wishes(source, parsed)}
+        blank: Prompt | None = None
         for row in self._unsent(source):
             if row.fingerprint not in wanted:
-                journal.drop("prompts", row.id)
                 if row.fingerprint:
                     told = "the file asks for something else now"
                     self.ctx.event("prompt", row.id, source.id, "dropped", told)
                 else:  # it stood for the file until that was read
                     self.ctx.event("source", source.id, source.id, "read")
+                if not row.fingerprint and row.state is PromptState.SETTLING and wanted and blank is None:
+                    blank = row  # it may become the first of them
+                else:
+                    journal.drop("prompts", row.id)
         have: set[str] = set()
-        for row in journal.prompts("source_id = ?", [source.id]):
+        for row in journal.prompts("source_id = ? AND id != ?", [source.id, blank.id if blank else 0]):
             have.add(row.fingerprint)
             self._bring_in_line(row, wanted.get(row.fingerprint))
         missing = [wish for fingerprint, wish in wanted.items() if fingerprint not in have]
@@ -81,7 +85,13 @@ class Ordering:
             journal.keep_text(script, data.decode("utf-8-sig"))
         if not wanted:
             self._nobody(source)
-        return [self._new(source, wish, script) for wish in missing]
+        if blank and not missing:
+            journal.drop("prompts", blank.id)
+        rows = [blank.id] if blank else []
+        return [
+            self._new(source, wish, script, row)
+            for wish, row in itertools.zip_longest(missing, rows[: len(missing)])
+        ]
 
     def _wishes(self, source: Source, parsed: PromptFile) -> Iterator[Wish]:
         rehearsed = self.ctx.watches[source.root].rehearse
@@ -117,25 +127,28 @@ class Ordering:
             row, Event.WAITS, self.ctx.wall, reason=each.NOBODY.format(folder=shown), error=""
         )
 
-    def _new(self, source: Source, wish: Wish, script: str) -> int:
+    def _new(self, source: Source, wish: Wish, script: str, row: int | None) -> int:
+        """The order for one wish, in a row that is there already if one is given."""
         folder = wish.folder.path if wish.folder else parent(source.path)
         stem = Path(source.path).stem
-        return self.ctx.journal.add(
-            "prompts",
-            source_id=source.id,
-            subject_id=wish.folder.id if wish.folder else None,
-            state=PromptState.SETTLING,
-            created_at=self.ctx.wall,
-            updated_at=self.ctx.wall,
-            fingerprint=wish.fingerprint,
-            variant=wish.variant,
-            request={name: getattr(wish.request, name) for name in REQUEST},
-            script=script,
-            unread=int(source.adoptable > 0),
-            folder=str(output_folder(folder, stem)),
-            output=str(self.ctx.watches[source.root].output),
-            stem=safe_component(stem) + (mocks.STEM if mocks.MARK in wish.variant else ""),
-        )
+        order = {
+            "created_at": self.ctx.wall,
+            "updated_at": self.ctx.wall,
+            "fingerprint": wish.fingerprint,
+            "variant": wish.variant,
+            "request": {name: getattr(wish.request, name) for name in REQUEST},
+            "script": script,
+            "unread": int(source.adoptable > 0),
+            "folder": str(output_folder(folder, stem)),
+            "output": str(self.ctx.watches[source.root].output),
+            "stem": safe_component(stem) + (mocks.STEM if mocks.MARK in wish.variant else ""),
+        }
+        if wish.folder:
+            order["subject_id"] = wish.folder.id
+        if row is None:
+            return self.ctx.journal.add("prompts", source_id=source.id, state=PromptState.SETTLING, **order)
+        self.ctx.journal.change("prompts", row, **order)
+        return row
 
     def again(self, source: Source) -> list[int]:
         """The image folders below a local pack are others now: order for the new ones what its file said when it was read."""

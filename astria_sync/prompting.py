@@ -4,6 +4,7 @@ import errno
 import hashlib
 import itertools
 import json
+import math
 import os
 import stat
 import unicodedata
@@ -26,6 +27,18 @@ _AT_ONCE: Final = 250  # rows judged in one step: a large matrix must not keep e
 _OPEN: Final = "+state IN ('settling', 'waiting') OR (+state = 'failed' AND armed_at IS NULL)"
 _WENT: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ESTALE}
 _HERE = "EXISTS (SELECT 1 FROM sources WHERE id = prompts.source_id AND missing_since IS NULL)"  # not all are read for one
+# New ones, of which nobody said that they may go. What may be in the account already is looked for there first; that costs nothing.
+_MINE: Final = "approved = 0 AND armed_at IS NULL AND run = 1 AND pulled = 0 AND fingerprint != '' AND (sought = 1 OR old = 0)"
+_BURST: Final = (
+    f"{_MINE} AND (created_at > ? OR (sought = 1 AND state = 'queued')) "
+    "AND state IN ('settling', 'waiting', 'queued', 'held', 'failed')"
+)
+# Each name once, from one to the next by the index: thousands may wait for one.
+_NEEDED: Final = """
+    WITH RECURSIVE names (needs) AS (SELECT min(needs) FROM waits UNION ALL
+        SELECT (SELECT min(needs) FROM waits WHERE needs > names.needs) FROM names WHERE names.needs IS NOT NULL)
+    SELECT needs FROM names WHERE needs IS NOT NULL"""
+_COUNTED: Final = 60.0  # seconds between counts of those where there is no reason for one
 HELD = "more than {limit} new prompts at one go; `astria-sync approve --all` lets them go"
 
 
@@ -43,6 +56,9 @@ class Prompting:
     _again: bool = field(default=False, init=False)  # everything that failed on our side
     _waiting: bool = field(default=True, init=False)  # everything that waits (at the start, after commands)
     _burst: bool = field(default=True, init=False)  # something was queued since it was last counted
+    # So many more may come before they can be too many, as of when they were counted.
+    _below: int = field(default=0, init=False)
+    _counted_at: float = field(default=-math.inf, init=False)
     _folders: bool = field(default=True, init=False)  # image folders may have come or gone
     # Files of local packs → the image folders that each was last run for; None: to be read from the journal.
     _packs: dict[int, frozenset[tuple[int, str]]] | None = field(default=None, init=False)
@@ -71,18 +87,13 @@ class Prompting:
         ):
             source = old
         edited = source.content not in {"", content}  # what it asks for now was never asked for before
-        self.ctx.journal.change(
-            "sources",
-            source.id,
-            content=content,
-            inode=sight.inode,
-            mtime_ns=sight.mtime_ns,
-            problem="",
-            # Edited since: made by this state or by a later one that is lost, so no further back than this run.
-            adoptable=min(OLDER_THAN_RUN, self.ctx.age_of(sight.mtime_ns / 1e9))
-            if edited
-            else source.adoptable,
-        )
+        read_as = {"content": content, "inode": sight.inode, "mtime_ns": sight.mtime_ns, "problem": ""}
+        # Edited since: made by this state or by a later one that is lost, so no further back than this run.
+        adoptable = min(OLDER_THAN_RUN, self.ctx.age_of(sight.mtime_ns / 1e9)) if edited else source.adoptable
+        if adoptable != source.adoptable:
+            read_as["adoptable"] = adoptable
+            self._counted_at = -math.inf  # rows that it has already may be new ones from now on
+        self.ctx.journal.change("sources", source.id, **read_as)
         self.intake.settled(source, sight.stamp)
         try:
             parsed = promptfile.parse(read, name=source.name)
@@ -96,7 +107,9 @@ class Prompting:
         return True
 
     def _add_new(self, rows: Iterable[int]) -> None:
-        self._todo.update(dict.fromkeys(rows))
+        new = dict.fromkeys(rows)
+        self._todo.update(new)
+        self._below -= len(new)
 
     def _fan_out(self) -> None:
         """Image folders came or went: what local packs ask for follows them."""
@@ -116,8 +129,8 @@ class Prompting:
         journal, wall = self.ctx.journal, self.ctx.wall
         found = self.judge(prompt)
         if isinstance(found, Ready):
-            journal.set_waits(prompt.id, ())
-            if prompt.state is not PromptState.QUEUED:
+            if prompt.state is not PromptState.QUEUED:  # else it waits for nothing already
+                journal.set_waits(prompt.id, ())
                 self._burst = True
                 # One that was armed goes out as it was.
                 as_it_is = {"num_images": found.num_images, "target": found.target, "model": found.model}
@@ -140,6 +153,7 @@ class Prompting:
         self._again = self._folders = True
         if not names:  # a step was rolled back, with it what local packs ordered
             self._packs = None
+            self._counted_at = -math.inf
         self._changed.update(_fold_last(name) for name in (*names, mocks.ANY_TUNE))
 
     def plan(self) -> None:
@@ -166,11 +180,14 @@ class Prompting:
     def queued_anew(self) -> None:
         """One that was thought to be there already is new after all: count again what is new at one go."""
         self._burst = self._again = True
+        self._counted_at = -math.inf
 
     def look_again(self, *, waiting: bool = False) -> None:
         """A full look: what could not go for a reason on our side may go now (a file that was missing is there)."""
         self._again = True
         self._waiting = self._waiting or waiting
+        if waiting:
+            self._counted_at = -math.inf
 
     def _find(self) -> None:
         """Which rows are to be judged for what happened."""
@@ -202,7 +219,7 @@ class Prompting:
     def _overheard(self) -> list[str]:
         """Names that something waits for although their folder is ready: should a change ever pass unheard."""
         index = self.subjects.index()
-        names = [row["needs"] for row in self.ctx.journal.rows("SELECT DISTINCT needs FROM waits")]
+        names = [row["needs"] for row in self.ctx.journal.rows(_NEEDED)]
         return [name for name in names if any(one.ready for one in index.find(name))]
 
     def _hold(self) -> None:
@@ -210,18 +227,10 @@ class Prompting:
         good, or an hour of training would let it go.
         """
         journal, limit = self.ctx.journal, self.ctx.settings.limits.hold_above
-        # What may be in the account already is looked for there first; that costs nothing.
-        new = "(sought = 1 OR (SELECT adoptable FROM sources WHERE id = source_id) = 0)"
-        mine = f"approved = 0 AND armed_at IS NULL AND run = 1 AND pulled = 0 AND fingerprint != '' AND {new}"
-        lately = "(created_at > ? OR (sought = 1 AND state = 'queued'))"
-        burst = f"{mine} AND {lately} AND state IN ('settling', 'waiting', 'queued', 'held', 'failed')"
         since = [self.ctx.since(BURST_SECONDS)]
-        # No further than to the first that is too many: a large matrix comes here for each few of its rows.
-        some = f"SELECT count(*) FROM (SELECT 1 FROM prompts WHERE {burst} LIMIT ?)"
-        count = journal.value(some, [*since, limit + 1])
-        if count + each.coming(journal, self._packs or ()) > limit:
-            journal.change_all("prompts", "crowd = 1", f"crowd = 0 AND {burst}", *since)
-        crowd = journal.prompts(f"{mine} AND crowd = 1 AND state = 'queued'")
+        if self._may_be_too_many(limit, since):
+            journal.change_all("prompts", "crowd = 1", f"crowd = 0 AND {_BURST}", *since)
+        crowd = journal.prompts(f"{_MINE} AND crowd = 1 AND state = 'queued'")
         if crowd:
             told = (
                 f"More than {limit} new prompts came at one go; they are held back until: astria-sync approve"
@@ -229,6 +238,21 @@ class Prompting:
             self.ctx.say("warning", told)
         for prompt in crowd:
             journal.move_prompt(prompt, Event.HELD, self.ctx.wall, reason=HELD.format(limit=limit))
+
+    def _may_be_too_many(self, limit: int, since: list[float]) -> bool:
+        """Whether more than so many are new. They are counted when those that came since may be too many together with the ones
+        that were there, and once a minute: to count thousands takes milliseconds, and each file that is dropped comes here.
+        """
+        coming = each.coming(self.ctx.journal, self._packs or ())
+        if coming <= self._below and self.ctx.now - self._counted_at < _COUNTED:
+            return False
+        # No further than to the first that is too many: a large matrix comes here for each few of its rows.
+        some = f"SELECT count(*) FROM (SELECT 1 FROM prompts WHERE {_BURST} LIMIT ?)"
+        count = self.ctx.journal.value(some, [*since, limit + 1])
+        # Those that are being sent are not counted, and may come back.
+        self._below = limit - count - self.ctx.settings.limits.requests
+        self._counted_at = self.ctx.now
+        return bool(count + coming > limit)
 
 
 def _fold_last(name: str) -> str:

@@ -116,8 +116,9 @@ class Reconciling:
 
     def polled(self, piece: work.Poll, pages: work.Pages) -> None:
         """Lists of work under way: what they show besides is looked at as well."""
-        self.following.polled(piece, pages)
-        self.auditing.listed(piece.kind, piece.workspace, pages.objects)
+        as_before = self.following.polled(piece, pages)
+        others = [one for one in pages.objects if one.id not in as_before]
+        self.auditing.listed(piece.kind, piece.workspace, others)
 
     def surveyed_now(self, piece: work.Survey, pages: work.Pages) -> None:
         """A list from its head."""

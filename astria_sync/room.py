@@ -18,6 +18,18 @@ _PICTURE: Final = (
 _AT_MOST: Final = 8  # pictures that one prompt may make (astria-api.md)
 _FRESH: Final = 5.0  # seconds between looks whether trouble is over; that there is none is asked each time
 _COUNTED: Final = 5.0  # seconds between counts of what is under way
+_SELDOM: Final = 60.0  # … where there is room for so many times what it may come to
+_PLENTY: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    """What was looked at once in a step."""
+
+    step: int
+    free: int  # bytes
+    largest: int  # pictures that one request may make
+    weight: int  # bytes that a picture may have
 
 
 @dataclass(kw_only=True)
@@ -27,6 +39,7 @@ class Room:
     ctx: Context
     disk: Disk = field(default_factory=Disk)
     _known: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
+    _seen: dict[str, _Seen] = field(default_factory=dict, init=False)
     _counted: tuple[float, int] = field(
         default=(-math.inf, 0), init=False
     )  # when, and what was under way at most since
@@ -34,7 +47,8 @@ class Room:
     def takes(self, output: str) -> bool:
         """Whether this output can be written and has room for what is under way and one prompt more.
 
-        Asked before each request, which takes some system calls: what was true for the last one may not be for this.
+        Asked before each request. What takes system calls is looked at once in each step; those that go out in the same step
+        share the room that there was.
         """
         known = self._known.get(output)
         if known is None or not known[1] or self.ctx.now - known[0] > _FRESH:
@@ -96,6 +110,22 @@ class Room:
         return ""
 
     def _problem(self, output: str) -> str:
+        seen = self._seen.get(output)
+        if seen is None or seen.step != self.ctx.steps:
+            free = self._look(output)
+            if isinstance(free, str):
+                return free
+            seen = _Seen(step=self.ctx.steps, free=free, largest=self._largest(output), weight=self._weight())
+            self._seen[output] = seen
+        needed = self._at_most(seen)
+        if seen.free < needed:  # by an estimate that is too high rather than too low: count
+            needed = _needed(seen, self._count())
+        if seen.free < needed:
+            return f"{output} has {seen.free / 1e6:,.0f} MB free and needs {needed / 1e6:,.0f} MB; make room, prompts for it rest."
+        return ""
+
+    def _look(self, output: str) -> int | str:
+        """Bytes that are free there, or why nothing can be written."""
         place = Path(output)
         while not os.path.lexists(place) and place != place.parent:
             place = place.parent
@@ -105,7 +135,7 @@ class Room:
                     f"The disk of {output} is not mounted at {taken_out}; mount it or, if it is gone for good, put any "
                     "file into that folder; prompts for it rest."
                 )
-            disk = os.statvfs(place)
+            disk = self.disk.told_of(place)
             if disk.f_flag & os.ST_RDONLY:
                 return (
                     f"{output} lies on a disk that is read-only; prompts for it rest until it can be written."
@@ -116,33 +146,25 @@ class Room:
                 return f"{place} cannot be written; prompts for {output} rest until it can."
         except OSError as error:
             return f"{place} cannot be used ({error.strerror}); prompts for {output} rest until it can."
-        free = disk.f_bavail * disk.f_frsize
-        needed = self._needed(output, self._at_most())
-        if free < needed:  # by an estimate that is too high rather than too low: count
-            needed = self._needed(output, self._count())
-        if free < needed:
-            return f"{output} has {free / 1e6:,.0f} MB free and needs {needed / 1e6:,.0f} MB; make room, prompts for it rest."
-        return ""
-
-    def _needed(self, output: str, under_way: int) -> int:
-        return _RESERVE + (self._next(output) + under_way) * self._weight()
+        return disk.f_bavail * disk.f_frsize
 
     def _count(self) -> int:
         under_way = self._under_way()
         self._counted = (self.ctx.now, under_way)
         return under_way
 
-    def _at_most(self) -> int:
-        """What is under way at most: as counted lately, and for each question since then one prompt more. To count takes
-        milliseconds when thousands are under way, and it is asked for each of them.
+    def _at_most(self, seen: _Seen) -> int:
+        """Bytes that are needed at most: for what was counted lately, and for each question since then one prompt more. To count
+        takes milliseconds when thousands are under way, and it is asked for each of them.
         """
         at, under_way = self._counted
-        if self.ctx.now - at > _COUNTED:
-            return self._count()
+        needed = _needed(seen, under_way + _AT_MOST)
+        if self.ctx.now - at > (_SELDOM if seen.free > _PLENTY * needed else _COUNTED):
+            return _needed(seen, self._count())
         self._counted = (at, under_way + _AT_MOST)
-        return under_way + _AT_MOST
+        return needed
 
-    def _next(self, output: str) -> int:
+    def _largest(self, output: str) -> int:
         """Pictures that one request may make: those of the largest pack that is to be run, or of a prompt."""
         roots = [root for root, watch in self.ctx.watches.items() if str(watch.output) == output]
         largest = (
@@ -175,3 +197,8 @@ class Room:
         if bool(problem) != bool(before):
             told = problem or f"{output} can be written again"
             self.ctx.event("daemon", None, None, "output", told, level="warning" if problem else "info")
+
+
+def _needed(seen: _Seen, under_way: int) -> int:
+    """Bytes for what is under way and one request more."""
+    return _RESERVE + (seen.largest + under_way) * seen.weight

@@ -1,8 +1,11 @@
 """Rows of the journal ↔ the model: what is JSON, a truth value or a state in a column."""
 
 import dataclasses
+import functools
 import json
+import sqlite3
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from astria_sync.core.happening import Happening
@@ -37,12 +40,7 @@ _WITH_DEADLINE: Final = (
     ("tunes", "state = 'ready' AND patch != '{}'"),
     ("rereads", "1"),
 )
-NEXT_DEADLINE: Final = "SELECT min(at) FROM ({})".format(
-    " UNION ALL ".join(
-        f"SELECT min(next_at) AS at FROM {table} WHERE {where} AND next_at > ?1"
-        for table, where in _WITH_DEADLINE
-    )
-)
+_RUNNING: Final = {"state = 'training'", "state = 'generating'"}
 EVENT_COLUMNS: Final = (
     *(
         "at",
@@ -63,7 +61,23 @@ NEW_EVENT: Final = (
     f"INSERT INTO events ({', '.join(EVENT_COLUMNS)}) VALUES ({', '.join('?' * len(EVENT_COLUMNS))})"
 )
 Row = TypeVar("Row", Source, Tune, Prompt, Pack, Image)
-_STATES: Final[Mapping[type, type]] = {Tune: TuneState, Prompt: PromptState, Pack: PackState}
+_STATES: Final[Mapping[type, Mapping[str, StrEnum]]] = {
+    kind: {str(one): one for one in states}
+    for kind, states in ((Tune, TuneState), (Prompt, PromptState), (Pack, PackState))
+}
+_decoded: Final = json.JSONDecoder().decode
+
+
+@functools.cache
+def next_deadline(asked: frozenset[str]) -> str:
+    """The question for the first deadline to come. `asked`: tables of whose running rows lists are being read; what becomes due
+    of them meanwhile is asked for after that.
+    """
+    rows = [(table, where) for table, where in _WITH_DEADLINE if not (table in asked and where in _RUNNING)]
+    firsts = (
+        f"SELECT min(next_at) AS at FROM {table} WHERE {where} AND next_at > ?1" for table, where in rows
+    )
+    return f"SELECT min(at) FROM ({' UNION ALL '.join(firsts)})"
 
 
 def _special(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -75,17 +89,17 @@ def _special(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
 _SPECIAL: Final = {kind: _special(kind) for kind in (Source, Tune, Prompt, Pack, Image)}
 
 
-def read(kind: type[Row], row: Mapping[str, Any]) -> Row:
-    """A row as the model has it."""
-    values = dict(row)
+def read(kind: type[Row], row: sqlite3.Row) -> Row:
+    """A row as the model has it. Each step reads some ten of them: a Row asked by name looks through its fifty names each time."""
+    values: dict[str, Any] = dict(zip(row.keys(), row, strict=True))
     texts, truths = _SPECIAL[kind]
     for key in texts:  # most are empty, and a prompt has six of them
         text = values[key]
-        values[key] = {} if text == "{}" else [] if text == "[]" else json.loads(text)
+        values[key] = {} if text == "{}" else [] if text == "[]" else _decoded(text)
     for key in truths:
-        values[key] = bool(values[key])
+        values[key] = values[key] != 0
     if state := _STATES.get(kind):
-        values["state"] = state(values["state"])
+        values["state"] = state[values["state"]]
     return kind(**values)
 
 

@@ -223,6 +223,20 @@ def m015_crowds(db: Database) -> None:
     _apply(db, _CROWDS)
 
 
+_EVERY_STEP = """
+CREATE INDEX prompts_incomplete ON prompts (next_at) WHERE state = 'downloading' AND complete = 0;
+CREATE INDEX prompts_crowd ON prompts (state) WHERE crowd = 1 AND approved = 0 AND armed_at IS NULL;
+"""
+
+
+@migrations()
+def m016_every_step(db: Database) -> None:
+    """What is asked at every step, or for every file: of which prompts more pictures are to come, without reading all whose
+    pictures are being fetched; which are too many at one go, without reading all that wait to be sent.
+    """
+    _apply(db, _EVERY_STEP)
+
+
 def _apply(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

@@ -145,12 +145,13 @@ class Sending:
                 forget(self.ctx, prompt)
                 continue
             workspace = self.ctx.workspace(source.root)
-            if self.reconciling.surveyed("prompt", workspace) and (ready := self.prompting.evaluate(prompt)):
-                judged = self.ctx.journal.prompt(prompt.id)
-                if self.room.takes(str(self.ctx.watches[source.root].output)) and self.spending.lets_prompt(
-                    judged, ready
-                ):
-                    self._arm_prompt(judged, ready, workspace)
+            if (
+                self.reconciling.surveyed("prompt", workspace)
+                and (ready := self.prompting.evaluate(prompt))
+                and self.room.takes(str(self.ctx.watches[source.root].output))
+                and self.spending.lets_prompt(prompt, ready)
+            ):
+                self._arm_prompt(prompt, ready, workspace)
 
     def _sought(self) -> bool:
         """Look in the account for what may be there already, before anything is sent, so that what is new after all is

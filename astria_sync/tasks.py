@@ -168,7 +168,7 @@ class Tasks:
         return pulltasks.page(self._api, piece, read.rows, read.unread)
 
     def _poll(self, piece: work.Poll) -> work.Pages:
-        wanted = sorted(piece.ids, reverse=True)
+        wanted = sorted(piece.ids)  # the newest last
         objects: list[RemoteTune | RemotePrompt] = []
         covered: list[int] = []
         # From the head: what was made besides may be newer than all that is asked for.
@@ -180,10 +180,11 @@ class Tasks:
             page = read.rows
             objects += page
             lowest = page[-1].id if page else 0
-            covered += [one for one in wanted if lowest <= one and (cursor is None or one < cursor)]
+            while wanted and wanted[-1] >= lowest:
+                covered.append(wanted.pop())
             # A server that ignores before_id would show the same page for ever.
             stuck = not page or (cursor is not None and page[0].id >= cursor)
-            cursor = None if stuck else next_cursor(wanted, lowest)
+            cursor = None if stuck else next_cursor(wanted)
             if cursor is None:
                 return work.Pages(objects=tuple(objects), covered=tuple(covered))
 

@@ -44,7 +44,7 @@ def test_it_is_asked_for_soon_after_a_top_up(purse):
     balance.plan()
     assert not purse.ctx.outbox
     purse.row("prompts", "done", bound_at=NOON + 1, cost_mc=1)
-    for seconds, probes in ((1, 1), (10, 1), (60, 2)):
+    for seconds, probes in ((1, 0), (10, 1), (10, 1), (60, 2)):  # what was paid is added up every ten seconds
         purse.clock.time += seconds
         purse.ctx.under_way.clear()
         balance.plan()

@@ -465,6 +465,7 @@ def test_next_deadline(journal):
     journal.add("images", prompt_id=prompt.id, n=1, url="u", identity="u", next_at=10.0)
     journal.add("images", prompt_id=prompt.id, n=2, url="v", identity="v", next_at=5.0, state="saved")
     assert [journal.next_deadline(now) for now in (0.0, 10.0, 20.0, 30.0)] == [10.0, 20.0, 30.0, None]
+    assert journal.next_deadline(10.0, asked=["tunes"]) == 30.0  # a list of what trains is being read
 
 
 def test_deadlines_are_clipped(journal):

@@ -29,7 +29,6 @@ def typical(durations: Sequence[float]) -> float | None:
     return known[len(known) // 4] if known else None
 
 
-def next_cursor(wanted: Sequence[int], lowest_seen: int) -> int | None:
-    """The `before_id` of the next page needed, given the lowest id that was listed; None if all were covered."""
-    below = [wanted_id for wanted_id in wanted if wanted_id < lowest_seen]
-    return max(below) + 1 if below else None
+def next_cursor(wanted: Sequence[int]) -> int | None:
+    """The `before_id` of the next page needed, given the ids that no page has covered yet, the newest last; None if all were."""
+    return wanted[-1] + 1 if wanted else None

@@ -53,11 +53,14 @@ def test_the_pages_cover_every_id(there, wanted, size):
     """With pages of any size, and others' objects between ours, each id that is there is shown, and the loop ends."""
     shown: set[int] = set()
     cursor: int | None = max(wanted) + 1
+    left = sorted(wanted)
     pages = 0
     while cursor is not None:
         page = sorted((one for one in there if one < cursor), reverse=True)[:size]
         shown |= set(page)
-        cursor = next_cursor(sorted(wanted, reverse=True), page[-1] if page else 0)
+        lowest = page[-1] if page else 0
+        left = [one for one in left if one < lowest]
+        cursor = next_cursor(left)
         pages += 1
     assert wanted & there <= shown
     assert pages <= len(wanted) + 1

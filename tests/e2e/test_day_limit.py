@@ -562,7 +562,10 @@ def test_money_of_an_earlier_version(studio):
             "prompts", row.id, attempt=0, answer={**row.answer, "created_at": "2020-01-02T03:04:05.678Z"}
         )
     with sqlite3.connect(studio.state) as connection:
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm010_money_and_crowds'")
+        undone = "('m010_money_and_crowds', 'm016_every_step')"
+        connection.execute(f"DELETE FROM _sqlite_migrations WHERE name IN {undone}")
+        connection.execute("DROP INDEX prompts_incomplete")
+        connection.execute("DROP INDEX prompts_crowd")
         connection.execute("ALTER TABLE prompts DROP COLUMN crowd")
     connection.close()
     assert studio.only("p0.prompt").bound_at == 1577934245

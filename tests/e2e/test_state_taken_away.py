@@ -342,11 +342,11 @@ def test_a_state_that_cannot_be_read_for_a_moment(studio):
         left = [1, 1, 1]
         next_deadline = daemon.journal.next_deadline
 
-        def fails(now):
+        def fails(now, *asked):
             if left:
                 left.pop()
                 raise sqlite3.OperationalError("disk I/O error")
-            return next_deadline(now)
+            return next_deadline(now, *asked)
 
         daemon.journal.next_deadline = fails
         assert daemon.run(10)
