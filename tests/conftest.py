@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests import prepared
 from tests.studio_harness import Studio, new_simulator
+
+prepared.install()
 
 
 @pytest.fixture
