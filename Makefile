@@ -6,7 +6,8 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
-WORKERS ?= 4
+# One more than there are cores: some tests wait. Each worker reads all the tests first.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 N ?= 10000
 SEED ?= 1000
 
@@ -15,6 +16,7 @@ SEED ?= 1000
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
 
+test: export PYTHONDONTWRITEBYTECODE =  # each worker, and each process that a test starts, would compile everything anew
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
