@@ -13,8 +13,7 @@ from PIL import Image
 from astria_sync.cli import cli
 from astria_sync.simulator import Options, Simulator
 
-
-OPTIONS = Options(train_seconds=0.2, generate_seconds=0.2, picture_px=64)
+OPTIONS = Options(train_seconds=0.2, generate_seconds=0.2, picture_px=32)
 
 
 @dataclass
