@@ -6,8 +6,8 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
-# One more than there are cores: some tests wait. Each worker reads all the tests first.
-WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+# Two for each core: a whole job waits for more than half of its time. Each worker reads all the tests first.
+WORKERS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 N ?= 10000
 SEED ?= 1000
 
