@@ -6,7 +6,8 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
-WORKERS ?= 4
+# Two for each core: a whole job waits for more than half of its time. Each worker reads all the tests first.
+WORKERS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 N ?= 10000
 SEED ?= 1000
 
@@ -15,6 +16,7 @@ SEED ?= 1000
 demo: $(VENV)/.installed
 	$(BIN)/astria-sync demo
 
+test: export PYTHONDONTWRITEBYTECODE =  # each worker, and each process that a test starts, would compile everything anew
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 

@@ -25,6 +25,8 @@ log = logging.getLogger("astria_sync")
 
 # Seconds that SQLite waits for another program's lock by itself; then it is said, and tried again. Signals wait as long.
 _BUSY: Final = 1.0
+# Statements that are kept prepared: the engine asks some 200 different ones, and Python's 128 would be read over and over.
+_QUESTIONS: Final = 512
 _BESIDE: Final = ("-wal", "-shm")
 _Identity = tuple[int, int]
 # What SQLite notes in its shared memory (sqlite.org/walformat.html): which WAL it is; how much of it was put, or begun to be put,
@@ -56,7 +58,8 @@ def open_database(path: Path | None) -> Database:
     """
     if path is not None:
         create_private(path)
-    conn = sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=_BUSY)
+    name = ":memory:" if path is None else path
+    conn = sqlite3.connect(name, isolation_level=None, timeout=_BUSY, cached_statements=_QUESTIONS)
     try:
         for one in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
             conn.execute(f"PRAGMA {one}")

@@ -1,5 +1,7 @@
 """Fixtures for the tests that run the whole thing."""
 
+import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +9,40 @@ from typing import Any
 
 import pytest
 
+from astria_sync.sink import Sink
+from tests import prepared
 from tests.studio_harness import Studio, new_simulator
+
+prepared.install()
+
+_MEMORY = Path("/dev/shm")
+_ENOUGH = 2 << 30  # bytes
+
+
+def pytest_configure() -> None:
+    """A file system in memory takes the tests' folders, where there is one: each commit of a state waits for a disk otherwise."""
+    if not os.access(_MEMORY, os.W_OK):
+        return
+    disk = os.statvfs(_MEMORY)
+    if disk.f_bavail * disk.f_frsize >= _ENOUGH and not disk.f_flag & os.ST_NOEXEC:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+_LOGGERS = [logging.getLogger(name) for name in (None, "astria_sync", "httpx", "httpcore")]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A command line that a test runs in this process sets up its log: later tests would write all of theirs to it."""
+    levels = [logger.level for logger in _LOGGERS]
+    yield
+    for logger, level in zip(_LOGGERS, levels, strict=True):
+        if logger.level != level:
+            logger.setLevel(level)
+    root = _LOGGERS[0]
+    for handler in [one for one in root.handlers if isinstance(one, Sink)]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture

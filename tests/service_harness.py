@@ -54,7 +54,12 @@ class Running:
 
     def done(self, *paths: str) -> None:
         """Wait until these are finished."""
-        self.until(lambda: {"done", "ready"} >= {self.studio.states().get(path, "?") for path in paths})
+
+        def all_are() -> bool:
+            states = self.studio.states()
+            return all(states.get(path) in {"done", "ready"} for path in paths)
+
+        self.until(all_are)
 
     def problems(self) -> str:
         """What `status` tells of things that concern more than one file."""

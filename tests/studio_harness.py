@@ -6,12 +6,14 @@ import io
 import json
 import queue
 import random
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from sqlite_utils import Database
 
 from astria_sync import config
 from astria_sync.api import Api
@@ -22,7 +24,7 @@ from astria_sync.core.model import Command, Hint, Tick
 from astria_sync.disk import Disk
 from astria_sync.download import Downloader
 from astria_sync.engine import Engine
-from astria_sync.journal import open_journal
+from astria_sync.journal import Journal, open_journal
 from astria_sync.logbook import Logbook
 from astria_sync.loop import Loop, receive
 from astria_sync.secrets import Token
@@ -302,7 +304,12 @@ class Studio:
 
     @contextmanager
     def journal(self) -> Iterator[Any]:
-        journal = open_journal(self.state, now=0)
+        """The state beside a daemon that may have it open in this process: a Place, when it is closed, drops that one's locks."""
+        if not self.state.exists():
+            open_journal(self.state, now=0).close()
+        conn = sqlite3.connect(self.state, isolation_level=None)
+        conn.execute("PRAGMA foreign_keys = ON")
+        journal = Journal(Database(conn))
         try:
             yield journal
         finally:

@@ -262,6 +262,7 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path, monkeypatch):
     state = tmp_path / "state.db"
     with monkeypatch.context() as patch:
         patch.setattr(schema, "FIRST", schema.FIRST + ";\nCREATE TABLE broken (")
+        patch.setattr(statefile, "migrations", schema.migrations)  # not what tests/prepared.py has ready
         with pytest.raises(sqlite3.OperationalError):
             open_journal(state, now=1.0)
     with closing(sqlite3.connect(state)) as conn:

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from astria_sync.simulator.video import movie
 
 STAMP = 128
+_READABLE = 48  # pixels; on less no word can be read
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "mp4": "JPEG"}
 
@@ -19,6 +20,12 @@ def size(ratio: str, px: int) -> tuple[int, int]:
     width, height = int(across), int(down)
     longest = max(width, height)
     return max(1, round(px * width / longest)), max(1, round(px * height / longest))
+
+
+@lru_cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The one that comes with Pillow; unpacking it takes longer than to draw with it."""
+    return ImageFont.load_default(size=size)
 
 
 @lru_cache(maxsize=128)
@@ -43,8 +50,9 @@ def _paint(words: str, label: str, edges: tuple[int, int]) -> Image.Image:
     for stripe in range(0, width + height, max(8, (width + height) // 16)):
         pen.line([(stripe, 0), (stripe - height, height)], fill=(dye[3], dye[4], dye[5]), width=2)
     edge = min(edges)
-    font = ImageFont.load_default(size=max(9, edge // 14))
-    small = ImageFont.load_default(size=max(8, edge // 26))
+    if edge < _READABLE:
+        return picture
+    font, small = _font(max(9, edge // 14)), _font(max(8, edge // 26))
     margin = edge // 16
     pen.multiline_text(
         (margin, margin),

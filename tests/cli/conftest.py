@@ -13,6 +13,8 @@ from PIL import Image
 from astria_sync.cli import cli
 from astria_sync.simulator import Options, Simulator
 
+OPTIONS = Options(train_seconds=0.2, generate_seconds=0.2, picture_px=32)
+
 
 @dataclass
 class Desk:
@@ -89,11 +91,27 @@ def desk(tmp_path):
 
 @pytest.fixture
 def stand_in():
-    with Simulator(Options(train_seconds=0.2, generate_seconds=0.2, picture_px=64)) as simulator:
+    with Simulator(OPTIONS) as simulator:
         yield simulator
 
 
 @pytest.fixture
 def account(stand_in):
     """The environment that leads to the stand-in."""
-    return {"ASTRIA_BASE_URL": stand_in.base_url, "ASTRIA_AUTH_TOKEN": stand_in.token}
+    return leading_to(stand_in)
+
+
+def leading_to(simulator):
+    return {"ASTRIA_BASE_URL": simulator.base_url, "ASTRIA_AUTH_TOKEN": simulator.token}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A desk with one file that was made, and one that cannot be; for tests that only look at it."""
+    desk = Desk(tmp_path_factory.mktemp("told")).configure()
+    (desk.inbox / "sky.prompt").write_text("a sky")
+    (desk.inbox / "bad\x1b[2J.prompt").write_text("---\nnope: 1\n---\nwords")
+    with Simulator(OPTIONS) as simulator:
+        done = desk.process("run", "--once", "--timeout", "30", **leading_to(simulator))
+    assert done.returncode == 1
+    return desk

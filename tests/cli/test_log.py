@@ -6,16 +6,6 @@ import re
 import pytest
 
 
-@pytest.fixture
-def told(desk, account):
-    """A desk with one file that was made, and one that cannot be."""
-    desk.configure()
-    (desk.inbox / "sky.prompt").write_text("a sky")
-    (desk.inbox / "bad\x1b[2J.prompt").write_text("---\nnope: 1\n---\nwords")
-    assert desk.process("run", "--once", "--timeout", "30", **account).returncode == 1
-    return desk
-
-
 def test_for_people(told):
     """How the order stands, with its money, pictures and page; then what happened, the newest last, in local time."""
     result = told("log", str(told.inbox / "sky.prompt"), TZ="UTC")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,13 @@ STOPPED = "ActiveState=inactive\nResult=success\nUnitFileState=disabled\n"
 
 def failed(code, result="exit-code"):
     return f"ActiveState=failed\nResult={result}\nExecMainStatus={code}\nUnitFileState=enabled\n"
+
+
+@pytest.fixture
+def tmp_path():
+    """Not where conftest.py puts the tests' folders: no service may use what lies below /dev."""
+    with tempfile.TemporaryDirectory(prefix="astria-sync-service-") as folder:
+        yield Path(folder)
 
 
 class Machine:

@@ -167,7 +167,7 @@ def memory_card(bench: Bench) -> None:
         ]
         names.append('why? "so": <this>|that*\\')
         for number, name in enumerate(names):
-            scene.prompt(f"{name}.prompt", f"idea {number}", num_images=2)
+            scene.prompt(f"{name}.prompt", f"idea {number}")
         for seconds in (0.2, 0.3, 0.4):
             process = bench.start(scene, "run")
             process.ended(seconds)

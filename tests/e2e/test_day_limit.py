@@ -9,6 +9,7 @@ import pytest
 from astria_sync import following, report, sending, spending, tasks
 from astria_sync.clock import SystemClock
 from astria_sync.core import wire, work
+from astria_sync.journal import open_journal
 from astria_sync.rehearsal import rehearse
 from astria_sync.simulator import Fault
 
@@ -568,6 +569,7 @@ def test_money_of_an_earlier_version(studio):
         connection.execute("DROP INDEX prompts_crowd")
         connection.execute("ALTER TABLE prompts DROP COLUMN crowd")
     connection.close()
+    open_journal(studio.state, now=0).close()
     assert studio.only("p0.prompt").bound_at == 1577934245
     assert spent(studio) == 0
 

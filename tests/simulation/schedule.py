@@ -11,6 +11,7 @@ import httpx
 
 from astria_sync.core.model import kind_of
 from astria_sync.simulator import Options
+from tests import prepared
 from tests.simulation.judge import Judge
 from tests.simulation.machine import Crash
 from tests.simulation.person import Person
@@ -212,6 +213,7 @@ def play(
     kind: type[Schedule] = Schedule,
 ) -> Schedule:
     """Play one seed; raises AssertionError, or whatever the engine raised, if something does not hold."""
+    prepared.install()
     memory = Path("/dev/shm")
     place = folder or (memory if memory.is_dir() else None)
     home = Path(tempfile.mkdtemp(prefix="astria-sync-simulation-", dir=place))
