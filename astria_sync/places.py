@@ -74,13 +74,15 @@ class Places:
             for key in keys
         }
 
-    def rest(self, root: str, folder: FolderSight, units: Iterable[Unit]) -> None:
-        """If everything that was seen in a folder is known as it is, the next look need not tell of it."""
+    def rest(self, root: str, folder: FolderSight, units: Iterable[Unit]) -> bool:
+        """Whether everything that was seen in a folder is known as it is; then the next look need not tell of it."""
         shows = folder.stamp or folder.tune_stamp or folder.prompts
-        if shows and all(
+        rests = bool(shows) and all(
             key not in self.missing and self.known.get(key, _NOWHERE)[1] == stamp for key, stamp, _ in units
-        ):
+        )
+        if rests:
             self._at_rest[root, folder.path] = folder.digest
+        return rests
 
     def without_what_rests(self, look: Look, units: Units, settling: Settling[Key]) -> Look:
         """The same look, with folders only named of which it tells nothing new: at the first one of a run these are most.
@@ -93,10 +95,9 @@ class Places:
         for folder in look.folders:
             seen = list(units(look.root, folder))
             known = self._by_folder.get((look.root, folder.path), set()) - self.missing
-            if len(seen) == len(known) and not any(key in settling for key in known):
-                self.rest(look.root, folder, seen)
-                if (look.root, folder.path) in self._at_rest:
-                    quiet.add(folder.path)
+            settled = len(seen) == len(known) and not any(key in settling for key in known)
+            if settled and self.rest(look.root, folder, seen):
+                quiet.add(folder.path)
         told = tuple(folder for folder in look.folders if folder.path not in quiet)
         return replace(look, folders=told, unchanged=(*look.unchanged, *quiet))
 
