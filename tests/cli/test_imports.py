@@ -94,10 +94,12 @@ def test_status_beside_a_daemon_is_light_too(desk):
 
 
 def test_a_daemon_carries_no_command_line_of_another():
-    """What a daemon is built of brings neither rich nor pygments along: httpx would, for a command of its own."""
+    """What a daemon is built of brings neither rich nor pygments along (httpx would, for a command of its own), nor what only some files need."""
     script = "import sys, astria_sync.service; print(*(n for n, one in sys.modules.items() if one))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert {name.partition(".")[0] for name in run.stdout.split()}.isdisjoint({"rich", "pygments"})
+    assert {name.partition(".")[0] for name in run.stdout.split()}.isdisjoint(
+        {"rich", "pygments", "ruamel", "PIL"}
+    )
 
 
 def test_status_knows_no_more_than_it_tells(desk):
