@@ -12,7 +12,8 @@ from typing import Any, Final
 from astria_sync.api import Api
 from astria_sync.core.pace import PAGE
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, backoff, judge_read, message
-from astria_sync.core.wire import Field, as_id
+from astria_sync.core.whole import as_id
+from astria_sync.core.wire import Field
 from astria_sync.errors import AstriaSyncError, NotAuthorised
 
 _ATTEMPTS: Final = 4

@@ -5,7 +5,7 @@ from typing import Final
 
 from astria_sync.context import Context
 from astria_sync.core import work
-from astria_sync.core.prices import USD, dollars
+from astria_sync.core.money import USD, dollars
 from astria_sync.costs import PAID_BETWEEN, TABLES
 
 LOW: Final = "low_balance"  # in the state's `meta`: a sentence for `status`

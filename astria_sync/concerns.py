@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astria_sync.clock import AHEAD
-from astria_sync.core.prices import USD
+from astria_sync.core.money import USD
 from astria_sync.costs import held_back
 from astria_sync.expiring import at_risk, sentences
 from astria_sync.wording import Circumstances, closed_gates, made_besides, problems

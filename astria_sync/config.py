@@ -4,21 +4,16 @@ Precedence: environment, file, the official client's file, defaults. Everything 
 """
 
 import dataclasses
-import itertools
-import json
-import os
 import re
-import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from astria_sync import modelnames, tunefile
+from astria_sync import modelnames
+from astria_sync.contradictions import base_url, contradictions, patterns
 from astria_sync.errors import ConfigError, FileProblem, UsageError
-from astria_sync.picturehosts import is_this_machine
 from astria_sync.settings import (
     DEFAULT_PROMPT,
     DEFAULT_TUNE,
@@ -147,9 +142,7 @@ class _Loader:
 
     def settings(self, usual: Path, *, any_model: bool) -> Settings:
         tables = {key: self.table(key) for key in TABLES}
-        self.problems += tunefile.check_characteristics(tables["tune"], where=self.where("tune"))
-        prompt, wrong = tunefile.check_prompt(self.top.get("prompt", {}), where=self.where("prompt"))
-        self.problems += wrong
+        tune, prompt = self.defaults()
         state = self.path(self.top["state"]) if "state" in self.top else usual
         astria = self.astria(tables["astria"])
         settings = Settings(
@@ -159,13 +152,13 @@ class _Loader:
             models=self.models(state, astria.base_url, any_model=any_model),
             timing=Timing(**tables["timing"]),
             limits=Limits(**tables["limits"]),
-            tune={**DEFAULT_TUNE, **tables["tune"]},
+            tune={**DEFAULT_TUNE, **tune},
             prompt={**DEFAULT_PROMPT, **prompt},
             pull=Pull(**tables["pull"]),
             watch=tuple(self.watches()),
             notify=Notify(**tables["notify"]),
         )
-        self.problems += _contradictions(settings, self.where)
+        self.problems += contradictions(settings, self.where)
         if self.problems:
             raise ConfigError(*dict.fromkeys(self.problems))
         return settings
@@ -178,6 +171,21 @@ class _Loader:
         self.problems += wrong
         return values
 
+    def defaults(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What `[tune]` and `[prompt]` say."""
+        if not (self.top.get("tune") or self.top.get("prompt")):
+            return {}, {}
+        from astria_sync import (
+            tunefile,  # here, since all that can be said of tunes and prompts is no light thing
+        )
+
+        where = self.where("tune")
+        tune, wrong = check(self.top.get("tune", {}), tunefile.INHERITED, where=where)
+        self.problems += [*wrong, *tunefile.check_characteristics(tune, where=where)]
+        prompt, wrong = tunefile.check_prompt(self.top.get("prompt", {}), where=self.where("prompt"))
+        self.problems += wrong
+        return tune, prompt
+
     def path(self, text: str) -> Path:
         return (self.file.parent if self.file else self.home) / _expand(text, self.home)
 
@@ -185,7 +193,7 @@ class _Loader:
         source, url = self.first("base_url", "ASTRIA_BASE_URL", values)
         if url is not None:
             values["base_url"] = url.rstrip("/")
-            self.problems += _base_url(url, source)
+            self.problems += base_url(url, source)
         source, workspace = self.first("workspace_id", "WORKSPACE_ID", values)
         if workspace is not None:
             values["workspace_id"] = workspace
@@ -221,7 +229,7 @@ class _Loader:
             where = f"{self.file}, [[watch]] number {number}"
             values, wrong = check(table, WATCH, where=where)
             self.problems += wrong
-            self.problems += _patterns(values.get("ignore", ()), where=where)
+            self.problems += patterns(values.get("ignore", ()), where=where)
             if "path" not in table:
                 self.problems.append(f"{where}: path is missing; name the folder to watch.")
             if "path" not in values:
@@ -232,67 +240,3 @@ class _Loader:
                 values["workspace_id"] = str(values["workspace_id"])
             beside = Path(f"{path.resolve() if path.name == '..' else path}-output")
             yield Watch(path=path, output=self.path(output) if output else beside, **values)
-
-
-def _base_url(url: str, source: str) -> Iterator[str]:
-    try:
-        parts = urlsplit(url)
-        usable = (
-            parts.scheme in {"http", "https"}
-            and parts.hostname
-            and parts.port != 0
-            and not re.search(r"\s", url)
-        )
-    except ValueError:
-        usable, parts = False, urlsplit("")
-    if not usable or parts.query or parts.fragment:
-        yield f"{source}: base_url must be an http(s) URL, such as {Astria.base_url}."
-    elif "@" in parts.netloc:
-        yield f"{source}: base_url must not hold a user name or a password; the token has a place of its own."
-    elif parts.scheme == "http" and not is_this_machine(url):
-        yield f"{source}: base_url must be https: over http everybody on the way can read the token; http is for a stand-in on this machine."
-
-
-def _patterns(patterns: tuple[str, ...], *, where: str) -> Iterator[str]:
-    for pattern in patterns:
-        import pathspec
-
-        try:
-            pathspec.GitIgnoreSpec.from_lines([pattern])
-        except ValueError:
-            yield f"{where}: ignore has {json.dumps(pattern)}, which is no pattern in gitignore's syntax."
-
-
-def _contradictions(settings: Settings, where: Callable[[str], str]) -> Iterator[str]:
-    timing = settings.timing
-    if timing.retry_max_seconds < timing.retry_base_seconds:
-        yield f"{where('timing')}: retry_max_seconds must not be less than retry_base_seconds."
-    yield from _overlaps(settings.watch, str(settings.file))
-    if settings.notify.command:
-        yield from _command(settings.notify.command, where("notify"))
-
-
-def _command(command: str, where: str) -> Iterator[str]:
-    if not command.isprintable():
-        yield f"{where}: command must be one line without control characters."
-        return
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        yield f"{where}: command = {json.dumps(command)} has a quote that is not closed, or ends with a backslash."
-        return
-    if not words or not words[0]:
-        yield f"{where}: command names no program; write its path, or take the line out."
-
-
-def _overlaps(watches: tuple[Watch, ...], file: str) -> Iterator[str]:
-    """Two roots would order the same folder twice; an output around a root would take its pictures for new ones."""
-    roots = [(watch.path, Path(os.path.realpath(watch.path))) for watch in watches]
-    for (one, real_one), (other, real_other) in itertools.combinations(roots, 2):
-        if real_one.is_relative_to(real_other) or real_other.is_relative_to(real_one):
-            yield f"{file}: the watched roots {one} and {other} overlap; watch the outer one alone, or move one of them."
-    for watch in watches:
-        output = Path(os.path.realpath(watch.output))
-        for root, real_root in roots:
-            if real_root.is_relative_to(output):
-                yield f"{file}: the output {watch.output} is or contains the watched root {root}; choose another folder."

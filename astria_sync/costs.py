@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any, Final
 
 from astria_sync.clock import day_of, month_of
-from astria_sync.core.prices import USD, dollars
+from astria_sync.core.money import USD, dollars
 from astria_sync.wording import things
 
 _COMING: Final = (

@@ -15,7 +15,7 @@ from astria_sync.core import work
 from astria_sync.core.lifecycle import Event
 from astria_sync.core.model import Prompt, Tune, kind_of
 from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message
-from astria_sync.core.wire import as_id
+from astria_sync.core.whole import as_id
 from astria_sync.doors import Doors
 
 _EVERY: Final = 60.0  # seconds between looks for what is to be deleted

@@ -13,7 +13,7 @@ from typing import Any, Final
 import astria_sync
 from astria_sync.answers import http_date
 from astria_sync.core.retry import Answer, NoAnswer, judge_read, message, the_object
-from astria_sync.core.wire import as_int
+from astria_sync.core.whole import as_int
 from astria_sync.errors import AstriaSyncError
 from astria_sync.machine import notifications, on_disk, packages, patiently, unit
 from astria_sync.reading import reading

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from astria_sync.core.expiry import WARNINGS, deleted_at, level, tunes_of
-from astria_sync.core.wire import as_time
 
 _DAY: Final = 86400.0
 _GRACE: Final = 600.0  # seconds: what was noticed just now is most likely here in a moment
@@ -55,6 +54,8 @@ def at_risk(rows: Rows, now: float, where: str = "1") -> list[Risk]:
         for row in rows(_WANTED.format(where=where), [horizon, now - _GRACE, now + 6 * _GRACE])
     }
     for row in rows(_UNLISTED.format(where=where), [now - _GRACE]):
+        from astria_sync.core.wire import as_time  # here, since `status` seldom comes to it
+
         made = as_time(row["made"]) or row["sent"] or math.inf
         at = deleted_at(made, ends_of_tunes(rows, row["text"], row["target"]))
         missing = max(1, row["pictures"] - row["listed"])

@@ -15,7 +15,7 @@ from typing import Final
 from astria_sync.clock import day_of
 from astria_sync.context import Context
 from astria_sync.core import gates
-from astria_sync.core.prices import USD, dollars
+from astria_sync.core.money import USD, dollars
 from astria_sync.core.work import Lane
 from astria_sync.costs import PAID_BETWEEN, TABLES
 from astria_sync.progress import Progress

@@ -11,9 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from astria_sync.core.account import place_of
 from astria_sync.core.happening import Happening, is_end, sentence
-from astria_sync.core.prices import USD
+from astria_sync.core.money import USD
+from astria_sync.core.pseudoroots import place_of
 from astria_sync.errors import UsageError
 from astria_sync.reading import reading
 from astria_sync.rows import happening

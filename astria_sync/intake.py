@@ -92,6 +92,8 @@ class Intake:
                 self.places.stir()
                 if look.root in self.ctx.walked:
                     self.hint(look.root, folder.path, recursive=True)
+        self._beside |= {(look.root, folder.path) for folder in look.folders}
+        look = self.places.without_what_rests(look, self._units, self.settling)
         units = [unit for folder in look.folders for unit in self._units(look.root, folder)]
         self._follow_renames(units)
         # What is gone first: something new may be what is gone, moved.
@@ -110,7 +112,6 @@ class Intake:
         for folder in look.folders:
             self.places.rest(look.root, folder, self._units(look.root, folder))
         tell_unreadable(self.ctx, look)
-        self._beside |= {(look.root, folder.path) for folder in look.folders}
         if look.recursive and look.scope == ".":
             self.ctx.walked.add(look.root)
             self.ctx.journal.put(f"walked:{look.root}", True)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from astria_sync.clock import day_of
 from astria_sync.concerns import circumstances, facts, troubles
 from astria_sync.core.lifecycle import PromptState, TuneState
-from astria_sync.core.prices import USD
+from astria_sync.core.money import USD
 from astria_sync.costs import PAID_BETWEEN
 from astria_sync.errors import StateError
 from astria_sync.reading import Window

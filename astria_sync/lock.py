@@ -16,7 +16,6 @@ from typing import Final
 
 import msgspec
 
-from astria_sync.disk import make_private_folder
 from astria_sync.errors import StateError, StateLocked
 
 _PATIENCE: Final = 1.0  # seconds: `status` holds a lock for an instant while it asks
@@ -68,6 +67,8 @@ class Lock:
     def acquire(self, record: Holder) -> bool:
         """Whether it is ours now; raises OSError if it cannot be tried."""
         from filelock import Timeout
+
+        from astria_sync.disk import make_private_folder
 
         make_private_folder(self.lock_file.parent)
         try:

@@ -5,9 +5,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from astria_sync.core.account import place_of
 from astria_sync.core.happening import Happening, sentence
-from astria_sync.core.prices import USD
+from astria_sync.core.money import USD
+from astria_sync.core.pseudoroots import place_of
 from astria_sync.journal import Journal
 
 log = logging.getLogger("astria_sync")

@@ -11,7 +11,8 @@ from typing import Any, Final
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import TuneState
 from astria_sync.core.model import Prompt, Tune
-from astria_sync.core.prices import FREE_BRANCH, dollars
+from astria_sync.core.money import dollars
+from astria_sync.core.prices import FREE_BRANCH
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 from astria_sync.journal import Journal
 from astria_sync.wording import REHEARSAL

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from astria_sync.core.catalog import Catalog, read_catalog
-from astria_sync.core.naming import temporary_name
-from astria_sync.core.retry import Answer, NoAnswer, Verdict, judge_read, message
 from astria_sync.settings import MODEL_ID, Models
 from astria_sync.validate import check
+
+if TYPE_CHECKING:
+    from astria_sync.core.retry import Answer, NoAnswer
 
 PATH: Final = "/cli/models"
 FORMER: Final = "former_models"  # in the journal: name → the tune ids that it meant before
@@ -97,8 +98,12 @@ def load(state: Path, base_url: str) -> Known | None:
     return Known(catalog=catalog, answer=found["answer"], at=at, left_out=left_out) if catalog else None
 
 
-def ask(get: Callable[..., Answer | NoAnswer], state: Path, base_url: str, *, wall: float) -> Known | Unknown:
+def ask(
+    get: "Callable[..., Answer | NoAnswer]", state: Path, base_url: str, *, wall: float
+) -> Known | Unknown:
     """Ask Astria (`get` is Api's), without the token, and keep what it says. A disk that takes no file changes nothing of the answer."""
+    from astria_sync.core.retry import Answer, Verdict, judge_read, message
+
     answer = get(PATH, anonymous=True)
     if not isinstance(answer, Answer):
         return Unknown(why=answer.why)
@@ -136,6 +141,7 @@ def _read(path: Path) -> bytes:
 
 def _write(path: Path, data: bytes) -> None:
     """Put in place whole, readable by its owner alone; what a crash left behind goes with the next."""
+    from astria_sync.core.naming import temporary_name
     from astria_sync.disk import create_private_file, make_private_folder
 
     make_private_folder(path.parent)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from astria_sync.core.money import dollars
 from astria_sync.core.news import LISTED, Item, first_sentence, made, without_signatures
 from astria_sync.core.plain import visible
-from astria_sync.core.prices import dollars
 from astria_sync.journal import Journal
 from astria_sync.stale import FAILED_PACKS, FAILED_PROMPTS, FAILED_TUNES, STALE_TUNE
 from astria_sync.wording import Circumstances, problems, why_and_then

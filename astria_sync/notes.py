@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from astria_sync.context import Context
-from astria_sync.core.account import is_account
 from astria_sync.core.lifecycle import TuneState
 from astria_sync.core.model import Prompt, Source, Tune
 from astria_sync.core.plain import advised, visible_lines
+from astria_sync.core.pseudoroots import is_account
 from astria_sync.disk import leads_out
 from astria_sync.scan import TUNE_ERROR
 from astria_sync.stale import FAILED_PROMPTS

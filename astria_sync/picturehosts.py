@@ -5,14 +5,11 @@ elsewhere at the second look than at the first; so what is checked is the connec
 """
 
 import ipaddress
-import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from astria_sync.addresses import Address, literal
 
 # All that IPv6 has given out to the public (RFC 4291 §2.4), without what in it is for examples and tunnels.
 _PUBLIC6: Final = ipaddress.ip_network("2000::/3")
@@ -38,7 +35,7 @@ class PictureHosts:
         if userinfo:
             raise HostRefusedError(f"its address has a user's name in it, at {host}")
         guard = Guard(host=host, plain=scheme == "http", local=self.local)
-        if (address := _literal(host)) is not None:
+        if (address := literal(host)) is not None:
             guard.check(address)
         return guard
 
@@ -65,7 +62,7 @@ class Guard:
             stream.close()
             raise
 
-    def check(self, address: _Address) -> None:
+    def check(self, address: Address) -> None:
         """Public over https; this machine, if Astria itself is there, over http too."""
         real = _mapped(address)
         if self.local and real.is_loopback:
@@ -78,14 +75,7 @@ class Guard:
             )
 
 
-def is_this_machine(base_url: str) -> bool:
-    """Whether Astria is a stand-in on this machine, over plain http."""
-    parts = urlsplit(base_url)
-    address = _literal(parts.hostname or "")
-    return parts.scheme == "http" and address is not None and address.is_loopback
-
-
-def _peer(stream: Any) -> _Address:
+def _peer(stream: Any) -> Address:
     try:
         found = stream.get_extra_info("server_addr")
         return ipaddress.ip_address(found[0].partition("%")[0])
@@ -93,24 +83,12 @@ def _peer(stream: Any) -> _Address:
         raise HostRefusedError("the connection ended at once") from None
 
 
-def _literal(host: str) -> _Address | None:
-    """The address that a host's name is, in any of the ways that systems read; None if it is one to be looked up."""
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return ipaddress.IPv4Address("127.0.0.1")
-    with suppress(ValueError):
-        return ipaddress.ip_address(name.strip("[]").partition("%")[0])
-    with suppress(OSError, UnicodeError, ValueError):  # 2130706433, 0x7f.1, 0177.0.0.1
-        return ipaddress.IPv4Address(socket.inet_aton(name))
-    return None
-
-
-def _mapped(address: _Address) -> _Address:
+def _mapped(address: Address) -> Address:
     """As systems write an address of IPv4 that is used through IPv6."""
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _is_public(address: _Address) -> bool:
+def _is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
         address = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     address = getattr(address, "sixtofour", None) or address

@@ -3,19 +3,24 @@
 import math
 import os
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import OLDER_THAN_STATE, FileSight, FolderSight, Look, Source
+from astria_sync.core.settle import Settling
 from astria_sync.disk import leads_out
 from astria_sync.folders import parent
 from astria_sync.journal import Journal
 from astria_sync.notes import error_file, error_place
 
 Key = tuple[str, str, str]  # root, path, kind
+Unit = tuple[Key, str, FolderSight | FileSight]  # what a look shows at a place, and its stamp
+Units = Callable[[str, FolderSight], Iterable[Unit]]
+_NOWHERE: Final = (0, None)
 
 
 @dataclass(kw_only=True)
@@ -69,13 +74,32 @@ class Places:
             for key in keys
         }
 
-    def rest(
-        self, root: str, folder: FolderSight, units: Iterable[tuple[Key, str, FolderSight | FileSight]]
-    ) -> None:
-        """If everything that was seen in a folder is known as it is, the next look need not tell of it."""
+    def rest(self, root: str, folder: FolderSight, units: Iterable[Unit]) -> bool:
+        """Whether everything that was seen in a folder is known as it is; then the next look need not tell of it."""
         shows = folder.stamp or folder.tune_stamp or folder.prompts
-        if shows and all(self.known[key][1] == stamp and key not in self.missing for key, stamp, _ in units):
+        rests = bool(shows) and all(
+            key not in self.missing and self.known.get(key, _NOWHERE)[1] == stamp for key, stamp, _ in units
+        )
+        if rests:
             self._at_rest[root, folder.path] = folder.digest
+        return rests
+
+    def without_what_rests(self, look: Look, units: Units, settling: Settling[Key]) -> Look:
+        """The same look, with folders only named of which it tells nothing new: at the first one of a run these are most.
+
+        Nothing new: all that was seen is known as it is, and nothing else is known to lie there.
+        """
+        if not look.recursive:
+            return look
+        quiet: set[str] = set()
+        for folder in look.folders:
+            seen = list(units(look.root, folder))
+            known = self._by_folder.get((look.root, folder.path), set()) - self.missing
+            settled = len(seen) == len(known) and not any(key in settling for key in known)
+            if settled and self.rest(look.root, folder, seen):
+                quiet.add(folder.path)
+        told = tuple(folder for folder in look.folders if folder.path not in quiet)
+        return replace(look, folders=told, unchanged=(*look.unchanged, *quiet))
 
     def at_rest(self, root: str) -> dict[str, str]:
         """Folders in which nothing is to be done as long as they are as they were seen."""

@@ -8,8 +8,9 @@ from astria_sync import scan
 from astria_sync.context import roots_of
 from astria_sync.core.lifecycle import PackState, TuneState
 from astria_sync.core.model import Source, Tune
+from astria_sync.core.money import USD
 from astria_sync.core.packrow import Pack
-from astria_sync.core.prices import USD, Kind, Leave, tune_kind
+from astria_sync.core.prices import Kind, Leave, tune_kind
 from astria_sync.core.wire import form
 from astria_sync.engine import Engine
 from astria_sync.packing import facts, goes_along

@@ -218,9 +218,9 @@ class Prompting:
 
     def _overheard(self) -> list[str]:
         """Names that something waits for although their folder is ready: should a change ever pass unheard."""
-        index = self.subjects.index()
         names = [row["needs"] for row in self.ctx.journal.rows(_NEEDED)]
-        return [name for name in names if any(one.ready for one in index.find(name))]
+        find = self.subjects.index().find if names else None
+        return [name for name in names if find and any(one.ready for one in find(name))]
 
     def _hold(self) -> None:
         """`hold_above`: an unpacked archive waits for a person. What is still waiting for something else is one of the crowd for

@@ -14,12 +14,12 @@ from astria_sync.core.account import (
     fingerprint,
     folded,
     folder_names,
-    root_of,
     stem_of,
 )
 from astria_sync.core.expiry import KEPT
 from astria_sync.core.lifecycle import Event, PromptState
 from astria_sync.core.model import Prompt
+from astria_sync.core.pseudoroots import root_of
 from astria_sync.core.records import Record
 from astria_sync.core.wire import RemotePrompt
 from astria_sync.following import Following

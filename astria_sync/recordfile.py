@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from astria_sync.core.retry import MAX_ID
+from astria_sync.core.whole import MAX_ID
 from astria_sync.core.wire import as_time
 from astria_sync.transient import EACH
 

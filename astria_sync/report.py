@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from astria_sync.concerns import circumstances, facts, troubles
-from astria_sync.core.account import place_of
 from astria_sync.core.lifecycle import PromptState, TuneState
-from astria_sync.core.prices import USD
+from astria_sync.core.money import USD
+from astria_sync.core.pseudoroots import place_of
 from astria_sync.costs import spent, spent_by_folder
 from astria_sync.reading import reading
 from astria_sync.stale import FAILED_PROMPT, FAILED_TUNE, SAID_OF_TUNE, STALE_PACK, STALE_PROMPT, STALE_TUNE

@@ -1,5 +1,6 @@
 """The walk: what lies in a watched root right now, as sightings. Reads directories and stats files, opens none of them."""
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -20,6 +21,7 @@ from astria_sync.sights import (
     URLS_FILE,
     captions_of,
     concerns_us,
+    is_plain,
     sight_of,
     stamp_of,
     suffix_of,
@@ -153,19 +155,25 @@ class _Walk:
 
     def folders(self, directory: str, path: str, *, recursive: bool) -> Iterator[FolderSight]:
         """The directory and, if wanted, all below it; depth first, names in order."""
-        todo = [(directory, path)]
+        todo, plain = [(directory, path)], not self.root.ignore
         while todo:
             directory, path = todo.pop()
             below: list[tuple[str, str]] = []
             files: list[tuple[str, os.stat_result]] = []
             try:
-                info = os.stat(directory)
-                if (info.st_dev, info.st_ino) in self.been:
-                    continue
-                self.been.add((info.st_dev, info.st_ino))
-                with os.scandir(directory) as entries:
+                with _listing(directory) as (info, entries):
+                    if (info.st_dev, info.st_ino) in self.been:
+                        continue
+                    self.been.add((info.st_dev, info.st_ino))
                     for entry in entries:
-                        self.sort_entry(entry, path, below, files)
+                        name = entry.name
+                        if plain and is_plain(name) and entry.is_file(follow_symlinks=False):
+                            try:  # noqa: SIM105 - nearly all files are such, and each step here is taken for every one of them
+                                files.append((name, entry.stat()))
+                            except FileNotFoundError:  # gone since the listing
+                                pass
+                        else:
+                            self.sort_entry(entry, path, below, files)
             except OSError as error:
                 self.unreadable[path] = error.strerror or str(error)
                 continue
@@ -199,7 +207,7 @@ class _Walk:
         try:
             folder = False
             if not entry.is_file(follow_symlinks=False):  # nearly all are
-                if entry.is_symlink() and not self._follows(entry.path):
+                if entry.is_symlink() and not self._follows(os.path.join(self.root.path, path, name)):
                     return
                 folder = entry.is_dir()
             if not (folder or concerns_us(name)):
@@ -211,7 +219,7 @@ class _Walk:
                 shown = full.encode(errors="backslashreplace").decode()
                 self.unreadable[shown] = "its name is not valid UTF-8; rename it"
             elif folder:
-                below.append((entry.path, full))
+                below.append((os.path.join(self.root.path, full), full))
             elif stat.S_ISREG((info := entry.stat()).st_mode):
                 files.append((name, info))
         except OSError as error:
@@ -236,6 +244,17 @@ class _Walk:
             is_left_alone(p.rsplit("/", 1)[-1]) or self.root.ignores(p, folder=True) for p in below
         )
         return not walked
+
+
+@contextlib.contextmanager
+def _listing(directory: str) -> Iterator[tuple[os.stat_result, Iterator[os.DirEntry[str]]]]:
+    """A directory and what is in it. Held open, so that the system need not find the way to it anew for every file."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with os.scandir(descriptor) as entries:
+            yield os.fstat(descriptor), entries
+    finally:
+        os.close(descriptor)
 
 
 def _inside(real: str, top: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from astria_sync import config, hook
+from astria_sync.addresses import is_this_machine
 from astria_sync.api import Api
 from astria_sync.bulletin import Bulletin
 from astria_sync.clock import SystemClock
@@ -25,7 +26,6 @@ from astria_sync.keeping import Keeper, sole_owner
 from astria_sync.logbook import Logbook
 from astria_sync.loop import Loop
 from astria_sync.messenger import Messenger
-from astria_sync.picturehosts import is_this_machine
 from astria_sync.pulse import Pulse
 from astria_sync.reloading import Reloading
 from astria_sync.rootlocks import RootLocks

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from msgspec import Meta
 
-from astria_sync import tunefile
 from astria_sync.core.catalog import Catalog
 from astria_sync.validate import Either, Id, Line, nearest
 
@@ -147,17 +146,17 @@ def _keys(part: type) -> dict[str, Any]:
     return {key: paths.get(key, kind) for key, kind in get_type_hints(part, include_extras=True).items()}
 
 
+# But for `[tune]` and `[prompt]`, whose keys stand in tunefile.py and parameters.py.
 TABLES: Mapping[str, Mapping[str, Any]] = {
     "astria": _keys(Astria),
     "timing": _keys(Timing),
     "limits": _keys(Limits),
-    "tune": tunefile.INHERITED,
     "pull": _keys(Pull),
     "notify": _keys(Notify),
 }
 WATCH = _keys(Watch)
 TOP: Mapping[str, Any] = {
     "state": Line,
-    **dict.fromkeys((*TABLES, "models", "prompt"), dict[str, Any]),
+    **dict.fromkeys((*TABLES, "models", "tune", "prompt"), dict[str, Any]),
     "watch": Annotated[list[dict[str, Any]], Meta(description="tables, each under a line [[watch]]")],
 }

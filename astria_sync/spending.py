@@ -14,19 +14,9 @@ from astria_sync.clock import day_of
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import Event
 from astria_sync.core.model import Prompt, Tune
+from astria_sync.core.money import USD, dollars
 from astria_sync.core.packrow import Pack
-from astria_sync.core.prices import (
-    ANYTHING,
-    USD,
-    Day,
-    Kind,
-    Leave,
-    dollars,
-    estimate,
-    prompt_kind,
-    room_for,
-    tune_kind,
-)
+from astria_sync.core.prices import ANYTHING, Day, Kind, Leave, estimate, prompt_kind, room_for, tune_kind
 from astria_sync.costs import HELD_BACK, PAID_BETWEEN, TABLES, coming
 from astria_sync.judging import Ready
 from astria_sync.mocks import MARK

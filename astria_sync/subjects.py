@@ -1,10 +1,15 @@
 """Image folders and their tunes, as mentions and prompts see them."""
 
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from astria_sync.context import Context
 from astria_sync.core.model import Source, Tune
 from astria_sync.core.references import Index, Subject
+
+_AT_ONCE: Final = 100  # rows of folders, and of their tunes, in memory
 
 
 @dataclass(kw_only=True)
@@ -24,9 +29,21 @@ class Subjects:
         """Every image folder that is there."""
         journal = self.ctx.journal
         here = "kind = 'folder' AND missing_since IS NULL AND (is_image_folder = 1 OR stamp = '')"
-        current = f"current = 1 AND source_id IN (SELECT id FROM sources WHERE {here}) ORDER BY id"
-        tunes = {tune.source_id: tune for tune in journal.tunes(current)}  # the newest, if there are several
-        return [_as_subject(row, tunes.get(row.id)) for row in journal.sources(here)]
+        ids = [row["id"] for row in journal.rows(f"SELECT id FROM sources WHERE {here}")]
+        starts = range(0, len(ids), _AT_ONCE)
+        return [subject for at in starts for subject in self._some(ids[at : at + _AT_ONCE])]
+
+    def _some(self, ids: Sequence[int]) -> Iterator[Subject]:
+        """These folders. Whole rows are large: a thousand of them, with their tunes, take 5 MiB for a moment."""
+        these = "IN (SELECT value FROM json_each(?))"
+        tunes = {  # the newest, if there are several
+            tune.source_id: tune
+            for tune in self.ctx.journal.tunes(
+                f"current = 1 AND source_id {these} ORDER BY id", [json.dumps(ids)]
+            )
+        }
+        for row in self.ctx.journal.sources(f"id {these}", [json.dumps(ids)]):
+            yield _as_subject(row, tunes.get(row.id))
 
     def forget(self) -> None:
         """Something about folders or tunes changed."""

@@ -5,8 +5,6 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from astria_sync.backup import copies, folder_of
-
 _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING: Final = {
     sqlite3.SQLITE_FULL: "its disk is full; make room there",
@@ -58,6 +56,8 @@ def explained(state: Path | str, error: sqlite3.Error) -> str:
 
 def damaged(state: Path, error: object) -> str:
     """The state is broken: how to put a copy back, or what to do without one."""
+    from astria_sync.backup import copies, folder_of  # here, since `status` has no other use for it
+
     told = f"The state {state} is damaged ({error})"
     without = "move it away, and astria-sync finds again what it had ordered."
     newest = next(iter(reversed(copies(state))), None)

@@ -5,7 +5,6 @@ converted alone, and what was expected is told from the type itself.
 """
 
 import contextlib
-import difflib
 import json
 import re
 import tomllib
@@ -105,6 +104,8 @@ def unknown(key: str, known: Collection[str], *, where: str) -> str:
 
 def nearest(word: str, known: Collection[str]) -> str | None:
     """The valid word that was probably meant; none if a guess would only mislead."""
+    import difflib  # here: most tables that people write have no slip in them
+
     plain = word.lower().replace("-", "_")
     if near := difflib.get_close_matches(plain, known, n=1):
         return near[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from astria_sync.core.account import place_of
+from astria_sync.core.pseudoroots import place_of
 from astria_sync.reading import reading
 
 OK: Final = "ok"

@@ -41,6 +41,7 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
     "prompt": parameters.TYPES,
     "models": defaultdict(lambda: MODEL_ID, default=Either((), "a model's name, or a tune id")),
     **TABLES,
+    "tune": tunefile.INHERITED,
 }
 _MORE = (
     ("model", expected(tunefile.PROMPT_KEYS["model"]), "where it is sent; or the name of an image folder"),

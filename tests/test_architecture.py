@@ -25,7 +25,7 @@ KNOWN_TO = {
     "h11": {"astria_sync/connections.py"},
     "watchdog": {"astria_sync/inotify.py"},
     "apscheduler": {"astria_sync/schedule.py"},
-    "ruamel": {"astria_sync/frontmatter.py"},
+    "ruamel": {"astria_sync/yamlblock.py"},
 }
 # Parts that have grown past one go and wait to be parted; the list only gets shorter.
 OVERLONG: set[str] = set()

@@ -13,6 +13,7 @@ from astria_sync import config
 from astria_sync.config import check_roots, find, load, require_watches
 from astria_sync.errors import ConfigError, UsageError
 from astria_sync.settings import BUILTIN_MODELS, TABLES, TOP, WATCH, Settings
+from astria_sync.tunefile import INHERITED
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
 
@@ -64,8 +65,7 @@ def test_the_example_has_every_key():
     table = tomllib.loads(text.replace("# workspace_id", "workspace_id"))
     assert set(table) == set(TOP)
     for name, keys in TABLES.items():
-        if name != "tune":
-            assert set(table[name]) == set(keys), name
+        assert set(table[name]) == set(keys), name
     assert set(table["watch"][0]) == set(WATCH)
     # Written out, ids would come before what Astria says of its models by then.
     assert set(table["models"]) == {"default"}
@@ -342,9 +342,11 @@ SCALARS = st.sampled_from(
     ["1", "-1", "0.5", "nan", "true", '""', '"x"', '"3:4"', "[]", '["a"]', "{}", "{a = 1}", "2024-01-01"]
 )
 KEYS = st.sampled_from(
-    sorted({*TOP, *WATCH, "default", *(key for keys in TABLES.values() for key in keys), "x"})
+    sorted({*TOP, *WATCH, "default", *(key for keys in (*TABLES.values(), INHERITED) for key in keys), "x"})
 )
-HEADS = st.sampled_from([*(f"[{name}]" for name in TABLES), "[models]", "[prompt]", "[[watch]]", ""])
+HEADS = st.sampled_from(
+    [*(f"[{name}]" for name in (*TABLES, "tune")), "[models]", "[prompt]", "[[watch]]", ""]
+)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

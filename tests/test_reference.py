@@ -79,8 +79,7 @@ def test_every_setting_has_its_meaning():
     """Each key of the configuration is in the example with words beside it."""
     found = {(one.table, one.key): one.told for one in declared.settings()}
     for table, keys in {**settings.TABLES, "watch": settings.WATCH}.items():
-        if table != "tune":
-            assert {key for (of, key) in found if of == table} == set(keys), table
+        assert {key for (of, key) in found if of == table} == set(keys), table
     unsaid = [key for (table, key), told in found.items() if not told and table not in {"models", "prompt"}]
     assert unsaid == []
 

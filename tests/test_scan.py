@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astria_sync.core.model import FolderSight, Look
-from astria_sync.scan import EMPTY, Root, contents, is_left_alone, look
-from astria_sync.sights import stamp_of, suffix_of
+from astria_sync.scan import EMPTY, Root, contents, is_left_alone, is_utf8, look
+from astria_sync.sights import concerns_us, is_plain, stamp_of, suffix_of
 
 
 @pytest.fixture
@@ -311,8 +311,9 @@ def refuse(monkeypatch: pytest.MonkeyPatch, where: Path, code: int = errno.EACCE
     real = os.scandir
 
     def scandir(path):
-        if os.fspath(path) == str(where):
-            raise OSError(code, os.strerror(code), path)
+        place = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else os.fspath(path)
+        if place == os.path.realpath(where):
+            raise OSError(code, os.strerror(code), place)
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
@@ -587,3 +588,23 @@ def test_every_way_of_looking_agrees(
 def test_a_suffix_is_what_the_system_says(name: str) -> None:
     """The quick way to a file's suffix gives what os.path gives, for every name that a walk does not leave alone."""
     assert suffix_of(name) == os.path.splitext(name)[1].lower()
+
+
+_WHOLE = st.text(st.characters(codec=None), min_size=1, max_size=8)
+_ENDS = st.sampled_from(["", ".jpg", ".JPG", ".Png", ".webp", ".prompt", ".txt", ".part", "~", "#"])
+
+
+@given(st.sampled_from(["", ".", "~$", "~", "#", "Thumbs"]), _WHOLE | st.just(""), _ENDS)
+def test_the_short_way_is_no_other_way(head: str, middle: str, end: str) -> None:
+    """What is taken for plainly ours at the first glance concerns us, is not left alone, and can be written down."""
+    name = head + middle + end
+    if name and is_plain(name):
+        assert concerns_us(name)
+        assert not is_left_alone(name)
+        assert is_utf8(name)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "000.JPEG", "b c.png", "x.y.webp", "look.prompt", "front.txt"])
+def test_the_short_way_is_usual(name: str) -> None:
+    """Names as people write them go the short way."""
+    assert is_plain(name)

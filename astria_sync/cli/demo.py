@@ -16,7 +16,7 @@ import click
 
 from astria_sync import report
 from astria_sync.cli.common import command, count, quoted, say, show, size, visible
-from astria_sync.core.prices import dollars
+from astria_sync.core.money import dollars
 from astria_sync.errors import UsageError
 
 _PATIENCE: Final = 60.0  # seconds until something must be wrong

@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 
 from astria_sync.cli.cells import cut, shown
 from astria_sync.cli.common import size
-from astria_sync.core.prices import dollars
+from astria_sync.core.money import dollars
 from astria_sync.errors import StateError
 from astria_sync.live import tally
 from astria_sync.reading import reading, stamp

@@ -18,7 +18,7 @@ from astria_sync.cli.common import (
     visible,
 )
 from astria_sync.cli.completion import KnownPath
-from astria_sync.core.prices import dollars
+from astria_sync.core.money import dollars
 from astria_sync.wording import of_variant
 
 _SHADES: Final = {"failed": "red", "deleted": "red", "expired": "yellow", "done": "green", "ready": "green"}

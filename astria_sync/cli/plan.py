@@ -17,7 +17,7 @@ from astria_sync.cli.common import (
     show_json,
     visible,
 )
-from astria_sync.core.prices import dollars
+from astria_sync.core.money import dollars
 from astria_sync.wording import of_variant
 
 if TYPE_CHECKING:

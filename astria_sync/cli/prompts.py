@@ -21,7 +21,7 @@ from astria_sync.cli.remote import (
     workspace_option,
 )
 from astria_sync.cli.tables import Column, Object, cost, listed, moment, show_object, word
-from astria_sync.core.wire import as_id, as_int
+from astria_sync.core.whole import as_id, as_int
 from astria_sync.errors import AstriaSyncError
 
 _PICTURES: Final = ("images",)

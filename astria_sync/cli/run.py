@@ -23,7 +23,7 @@ from astria_sync.cli.common import (
     tell,
     visible,
 )
-from astria_sync.core.prices import dollars
+from astria_sync.core.money import dollars
 from astria_sync.wording import of_variant
 
 log = logging.getLogger("astria_sync")

@@ -15,7 +15,7 @@ from astria_sync.cli.cells import Line, clipped, cut, cut_front, line_length, pa
 from astria_sync.cli.common import advised, count, size
 from astria_sync.cli.fitting import Entry, Section, fitted
 from astria_sync.cli.labels import label_of, names_of
-from astria_sync.core.prices import dollars
+from astria_sync.core.money import dollars
 
 NARROW: Final = 60  # columns; below, what is nice to have is left out
 _REASON: Final = 2  # lines of a reason on a screen; what is printed has room for all of it

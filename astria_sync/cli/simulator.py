@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from astria_sync.cli.common import command, count, json_option, say, show, show_json
-from astria_sync.core.prices import dollars
+from astria_sync.core.money import dollars
 from astria_sync.errors import UsageError
 
 _SECONDS = click.FloatRange(min=0)

@@ -28,7 +28,7 @@ from astria_sync.cli.common import (
 )
 from astria_sync.cli.completion import KnownPath
 from astria_sync.cli.labels import label_of, names_of
-from astria_sync.core.prices import dollars
+from astria_sync.core.money import dollars
 from astria_sync.errors import UsageError
 
 if TYPE_CHECKING:

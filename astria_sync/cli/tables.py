@@ -15,8 +15,9 @@ from typing import Any, Final
 import click
 
 from astria_sync.cli.common import colour, show, visible
-from astria_sync.core.prices import USD, dollars
-from astria_sync.core.wire import as_int, as_time
+from astria_sync.core.money import USD, dollars
+from astria_sync.core.whole import as_int
+from astria_sync.core.wire import as_time
 
 Object = Mapping[str, Any]
 _WIDEST: Final = 160

@@ -12,27 +12,10 @@ from astria_sync.core.wire import RemotePrompt, RemoteTune
 from astria_sync.core.work import Lane
 
 FOLDER: Final = "_account"  # in the output (contract §4)
-# A source that no look at a disk can meet: a watched root is an absolute path.
-_ROOT: Final = "account:"
 _WORDS: Final = 6  # of a prompt's text, in the names of its pictures
 _LONGEST: Final = 48  # characters of them
 
 Spans = list[list[int]]  # [lowest, highest] ids that were looked at, in order, apart from each other
-
-
-def root_of(output: str) -> str:
-    """The root of the pseudo-source that everything pulled to this output hangs on."""
-    return f"{_ROOT}{output}"
-
-
-def is_account(root: str) -> bool:
-    """Whether a source's root is one of ours, and no place on disk."""
-    return root.startswith(_ROOT)
-
-
-def place_of(root: str) -> str:
-    """A source's root as a place on disk: that of what was pulled is its output."""
-    return root.removeprefix(_ROOT)
 
 
 def fingerprint(remote_id: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from astria_sync.core.wire import as_id
+from astria_sync.core.whole import as_id
 
 MOST: Final = 1000  # names; a few dozen are usual
 _LARGEST_ID: Final = 10**15  # as for the ids that a person may write

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from astria_sync.core.mentions import Mention, Scanner
-
 KEPT: Final = 30 * 86400.0  # seconds (astria-api.md)
 WARNINGS: Final = (7, 2, 0)  # days before: when a person is told of pictures that are not here
 
@@ -16,6 +14,8 @@ def deleted_at(made_at: float, tunes: Iterable[float | None]) -> float:
 
 def tunes_of(text: str, target: int | None) -> Iterator[int]:
     """The ids of the tunes that a prompt was made with: the one it was sent to, and those that its text mentions."""
+    from astria_sync.core.mentions import Mention, Scanner  # here, since `status` seldom comes to it
+
     if target is not None:
         yield target
     scanner, at = Scanner(text), 0

@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 from astria_sync.core.lifecycle import Event, PromptState, TuneState
 from astria_sync.core.model import Prompt, Tune
+from astria_sync.core.money import USD, dollars
 from astria_sync.core.packrow import Pack
-from astria_sync.core.prices import USD, dollars
 
 Level = Literal["debug", "info", "warning", "error"]
 

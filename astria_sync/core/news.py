@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from astria_sync.core.money import USD, dollars
 from astria_sync.core.plain import visible
-from astria_sync.core.prices import USD, dollars
 
 SCHEMA: Final = 1  # of the JSON: counts up when a key changes its meaning
 COLLECT: Final = 8.0  # seconds from the first of several things to the notice of all of them

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from astria_sync.core.wire import as_id, as_int, as_words
+from astria_sync.core.whole import as_id, as_int
+from astria_sync.core.wire import as_words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,6 @@ from enum import Enum
 from math import ceil
 from typing import Any, Final
 
-USD: Final = 100_000  # thousandths of a cent in a dollar
 # What can make one picture dearer than another of the same model. Shape, seed and inputs do not.
 _DEARER: Final = (
     "resolution",
@@ -120,12 +119,3 @@ class Day:
 def room_for(price: int | None) -> int:
     """What the day must have left for a request: anything at all for one whose price nobody knows."""
     return ANYTHING if price is None else max(ANYTHING + 1, price)
-
-
-def dollars(usd: float) -> str:
-    """Money as one reads it; small amounts keep what matters of them."""
-    if usd < 0:
-        return f"-{dollars(-usd)}"
-    if usd == 0 or usd >= 0.1:
-        return f"${usd:.2f}"
-    return f"${usd:.4f}".rstrip("0") if usd >= 0.00005 else "less than $0.0001"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-# Beyond what JSON's numbers hold exactly, an id is a slip of the server's, and would pass for the newest of all for ever.
-MAX_ID: Final = 2**53
+from astria_sync.core.whole import MAX_ID
+
 MAX_WORDS: Final = 4000  # characters of what Astria says, kept with each row and shown to a person
 
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from astria_sync.core.retry import MAX_ID, MAX_WORDS
+from astria_sync.core.retry import MAX_WORDS
+from astria_sync.core.whole import MAX_ID, as_id, as_int
 
 Field = tuple[str, str]
 
@@ -81,23 +82,6 @@ class RemotePrompt:
     def tells_pack(self) -> bool:
         """Whether Astria shows at all of what pack a prompt is, if only that it is of none."""
         return bool({"pack_id", "base_pack_id", "order_id"} & self.raw.keys())
-
-
-def as_int(value: Any) -> int | None:
-    """A whole number, also when it was written as text; None otherwise, also for one that SQLite has no room for."""
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if -(2**63) <= number < 2**63 else None
-
-
-def as_id(value: Any) -> int | None:
-    """An id of Astria's, None if it is none."""
-    found = as_int(value)
-    return found if found is not None and 0 < found <= MAX_ID else None
 
 
 def _cost(body: Mapping[str, Any]) -> int:

@@ -1,9 +1,13 @@
 """Commands that only read import nothing that they do not use."""
 
+import json
 import subprocess
 import sys
 
 import pytest
+
+from astria_sync import modelnames
+from astria_sync.journal import open_journal
 
 HEAVY = [
     "httpx",
@@ -19,7 +23,34 @@ HEAVY = [
 ]
 
 
+# Of ours and of the standard library: what only orders, prices, slips of the fingers, connections and copies need.
+UNASKED = [
+    "astria_sync.backup",
+    "astria_sync.core.account",
+    "astria_sync.core.prices",
+    "astria_sync.core.records",
+    "astria_sync.core.retry",
+    "astria_sync.core.wire",
+    "astria_sync.core.work",
+    "astria_sync.kernel",
+    "astria_sync.parameters",
+    "astria_sync.picturehosts",
+    "astria_sync.schema",
+    "astria_sync.statefile",
+    "difflib",
+    "hashlib",
+    "logging",
+    "socket",
+    "ssl",
+]
+
+
 def loaded(desk, *arguments):
+    """What a call has of packages in sys.modules at its end."""
+    return {name.partition(".")[0] for name in modules(desk, *arguments)}
+
+
+def modules(desk, *arguments):
     """What a call has in sys.modules at its end."""
     script = (
         "import sys, atexit\n"
@@ -31,7 +62,7 @@ def loaded(desk, *arguments):
     run = subprocess.run(
         [sys.executable, "-c", script], env=desk.environ(), capture_output=True, text=True, check=True
     )
-    return {name.partition(".")[0] for name in run.stderr.split()}
+    return set(run.stderr.split())
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["status"], ["status", "--json"]])
@@ -63,7 +94,19 @@ def test_status_beside_a_daemon_is_light_too(desk):
 
 
 def test_a_daemon_carries_no_command_line_of_another():
-    """What a daemon is built of brings neither rich nor pygments along: httpx would, for a command of its own."""
+    """What a daemon is built of brings neither rich nor pygments along (httpx would, for a command of its own), nor what only some files need."""
     script = "import sys, astria_sync.service; print(*(n for n, one in sys.modules.items() if one))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert {name.partition(".")[0] for name in run.stdout.split()}.isdisjoint({"rich", "pygments"})
+    assert {name.partition(".")[0] for name in run.stdout.split()}.isdisjoint(
+        {"rich", "pygments", "ruamel", "PIL"}
+    )
+
+
+def test_status_knows_no_more_than_it_tells(desk):
+    """Of a state and a list of models that are there `status` imports just what reads and tells them."""
+    desk.configure('[astria]\nbase_url = "http://127.0.0.1:1"\n')
+    open_journal(desk.state, now=0.0).close()
+    said = {"models": {"gemini": {"tune_id": 1}}}
+    kept = {"version": 1, "base_url": "http://127.0.0.1:1", "asked_at": 0, "answer": said}
+    modelnames.place(desk.state).write_text(json.dumps(kept))
+    assert modules(desk, "--config", str(desk.config), "status").isdisjoint(UNASKED)

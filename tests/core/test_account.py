@@ -10,14 +10,13 @@ from astria_sync.core.account import (
     fingerprint,
     folded,
     folder_names,
-    is_account,
     older,
-    root_of,
     stem_of,
     unknown_below,
     without_pictures,
 )
 from astria_sync.core.naming import COMPONENT_BYTES
+from astria_sync.core.pseudoroots import is_account, root_of
 from astria_sync.core.wire import read_prompt
 
 pairs = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted)

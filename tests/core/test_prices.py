@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astria_sync.core.prices import Day, Leave, dollars, estimate, prompt_kind, room_for, tune_kind
+from astria_sync.core.money import dollars
+from astria_sync.core.prices import Day, Leave, estimate, prompt_kind, room_for, tune_kind
 
 ONE = prompt_kind(7, {"resolution": "2K"}, 1)
 FOUR = prompt_kind(7, {"resolution": "2K"}, 4)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from astria_sync.core import wire
+from astria_sync.core import whole, wire
 from astria_sync.core.wire import RemotePrompt, RemoteTune
 
 PROPERTY = settings(print_blob=True, deadline=None)
@@ -52,7 +52,7 @@ def rails(fields):
 def test_any_object_is_read(body):
     """Whatever fields an object has, of whatever type, it is read, or has no id."""
     tune, prompt = wire.read_tune(body), wire.read_prompt(body)
-    assert (tune is None) == (prompt is None) == (wire.as_id(body.get("id")) is None)
+    assert (tune is None) == (prompt is None) == (whole.as_id(body.get("id")) is None)
     if tune is None or prompt is None:
         return
     assert tune.id == prompt.id
@@ -151,7 +151,7 @@ def test_a_checkpoint_has_no_kind(body, model_type):
 )
 def test_whole_numbers(value, number):
     """Numbers written as text count, and nothing that the state could not store."""
-    assert wire.as_int(value) == number
+    assert whole.as_int(value) == number
 
 
 @PROPERTY

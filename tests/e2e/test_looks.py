@@ -207,3 +207,26 @@ def test_a_poll_begins_at_the_head():
     assert {1000, 40, 30} <= {one.id for one in pages.objects}
     broken = Lists(range(1, 1001), broken=True)
     assert set(read(broken, work.Poll(kind="prompt", workspace="", ids=(990, 40))).covered) == {990}
+
+
+def test_a_start_beside_what_is_done_rests_at_once(studio):
+    """The first look of a run tells nothing new of folders in which all is as it was left; the next one only names them."""
+    studio.folder("jane")
+    studio.prompt("jane/p.prompt", "<1> words")
+    studio.run_once()
+    with studio.daemon() as daemon:
+        assert daemon.run(10)
+        assert set(daemon.engine.intake.places.at_rest(str(studio.inbox))) == {"jane"}
+    assert studio.made() == (1, 1)
+
+
+def test_a_file_that_went_while_nobody_looked(studio):
+    """A folder of which something is missing does not rest, though all that is there is known."""
+    studio.folder("jane")
+    studio.prompt("jane/p.prompt", "<1> words")
+    gone = studio.prompt("jane/q.prompt", "<1> other words")
+    studio.run_once()
+    gone.unlink()
+    with studio.daemon() as daemon:
+        assert daemon.run(10)
+        assert [one.path for one in daemon.journal.sources("missing_since IS NOT NULL")] == ["jane/q.prompt"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from astria_sync import answers, download, frontmatter, media, promptfile, tunefile, validate
+from astria_sync import answers, download, media, promptfile, tunefile, validate, yamlblock
 from astria_sync.api import Api, _Trace
 from astria_sync.core.retry import Answer, NoAnswer, judge_create, judge_read
 from astria_sync.core.wire import read_prompt
@@ -314,7 +314,7 @@ PROMPTS = {
 @pytest.mark.parametrize("yaml", PROMPTS.values(), ids=PROMPTS.keys())
 def test_prompts_that_mean_too_much(yaml, monkeypatch):
     """A small file that means a huge one is refused in few words."""
-    monkeypatch.setattr(frontmatter._Frugal, "_left", 3_000)
+    monkeypatch.setattr(yamlblock._Frugal, "_left", 3_000)
     with pytest.raises(FileProblem) as caught:
         promptfile.parse(block(yaml), name="p.prompt")
     assert len(str(caught.value)) < 20_000
@@ -323,11 +323,9 @@ def test_prompts_that_mean_too_much(yaml, monkeypatch):
 def test_no_more_is_put_together_than_a_prompt_needs(monkeypatch):
     """A file of a megabyte is not read for a minute to be refused: reading ends with the first value that is too many."""
     counted = []
-    right = frontmatter.Composer.compose_node
-    monkeypatch.setattr(
-        frontmatter.Composer, "compose_node", lambda *words: counted.append(1) or right(*words)
-    )
-    monkeypatch.setattr(frontmatter._Frugal, "_left", 500)
+    right = yamlblock.Composer.compose_node
+    monkeypatch.setattr(yamlblock.Composer, "compose_node", lambda *words: counted.append(1) or right(*words))
+    monkeypatch.setattr(yamlblock._Frugal, "_left", 500)
     with pytest.raises(FileProblem, match="more values than"):
         promptfile.parse(block("extra: {a: [" + "x, " * 5000 + "x]}"), name="p.prompt")
     assert len(counted) == 500

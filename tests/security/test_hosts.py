@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astria_sync.addresses import is_this_machine
 from astria_sync.core.work import Download, NotSaved, Saved
 from astria_sync.download import Downloader
-from astria_sync.picturehosts import Guard, HostRefusedError, PictureHosts, is_this_machine
+from astria_sync.picturehosts import Guard, HostRefusedError, PictureHosts
 from tests.security.hostile import Raw, Says
 
 PRIVATE = [
