@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar, cast
-from urllib.request import getproxies
 
 import h11
 import httpx
 
-_PIECE: Final = (
-    256 * 1024
-)  # bytes; larger ones fall out of the processor's cache before they are hashed and written
+_PIECE: Final = 256 * 1024  # bytes; larger ones leave the processor's cache before they are written
+# Seconds that packets are let come together: each that wakes us costs more than to take what it brings.
+_GATHERING: Final = 0.02
 _HEAD: Final = 64 * 1024
 _LONGEST_HEAD: Final = 100 * 1024
 _KEPT: Final = 5.0  # seconds that a connection is kept without being used
@@ -30,12 +29,6 @@ Origin = tuple[str, str, int]
 _Trace = Callable[[str, Mapping[str, Any]], None]
 
 
-def proxied() -> bool:
-    """Whether the environment names a proxy, for anything at all."""
-    found = getproxies()
-    return any(found.get(scheme) for scheme in ("http", "https", "all"))
-
-
 class Connection:
     """One, that is asked for one thing at a time. Whoever limits reads puts a `read` and a `read_into` of their own here."""
 
@@ -44,6 +37,7 @@ class Connection:
         self.expires = 0.0  # on the monotonic clock, once it is idle
         self._socket = sock
         self._poll = select.poll()
+        self._wakes_at = 1
 
     def get_extra_info(self, what: str) -> Any:
         """Where it leads to (server_addr), as httpcore's streams tell it."""
@@ -71,7 +65,7 @@ class Connection:
     def read_into(self, view: memoryview, timeout: float | None = None) -> int:
         """What has come, of a body; waits for it. 0 at its end."""
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
-            size = self._waiting(self._socket.recv_into, view, timeout)
+            size = self._waiting(self._socket.recv_into, view, timeout, len(view))
         if size and isinstance(self._socket, ssl.SSLSocket):
             # It gives 16 KiB at once, however much has come: take the rest of it too.
             with suppress(OSError):  # nothing more for now; what else it may be, the next read tells
@@ -84,8 +78,10 @@ class Connection:
             while data:
                 data = data[self._waiting(self._socket.send, data, timeout) :]
 
-    def _waiting(self, do: Callable[[Any], _Done], what: Any, timeout: float | None) -> _Done:
-        """Mostly something is there already, so that nobody need ask first."""
+    def _waiting(
+        self, do: Callable[[Any], _Done], what: Any, timeout: float | None, gather: int = 1
+    ) -> _Done:
+        """Mostly something is there already, so that nobody need ask first. `gather`: bytes that are worth waking up for."""
         while True:
             try:
                 return do(what)
@@ -93,15 +89,24 @@ class Connection:
                 wanted = select.POLLOUT if do == self._socket.send else select.POLLIN
             except ssl.SSLWantWriteError:
                 wanted = select.POLLOUT
-            self._poll.modify(self._socket, wanted)
-            if not self._poll.poll(None if timeout is None else timeout * 1000):
+            if gather > 1:
+                self._wait(select.POLLIN, gather, _GATHERING)
+                gather = 1
+            elif not self._wait(wanted, 1, timeout):
                 raise TimeoutError("timed out")
+
+    def _wait(self, wanted: int, least: int, timeout: float | None) -> bool:
+        """Until so many bytes are there to be read (or it can be written), or the time is over; the end counts as any number."""
+        if self._wakes_at != least:
+            self._wakes_at = least
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
+        self._poll.modify(self._socket, wanted)
+        return bool(self._poll.poll(None if timeout is None else timeout * 1000))
 
     @property
     def usable(self) -> bool:
         """Whether it can be used once more: something to be read means that its host has ended it."""
-        self._poll.modify(self._socket, select.POLLIN)
-        return time.monotonic() <= self.expires and not self._poll.poll(0)
+        return time.monotonic() <= self.expires and not self._wait(select.POLLIN, 1, 0)
 
 
 class Connections(httpx.BaseTransport):

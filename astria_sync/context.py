@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from astria_sync.clock import AHEAD, Clock, jumped
@@ -211,10 +211,18 @@ class Context:
         **more: Any,
     ) -> None:
         """A line of history that is no change of state; and, once the step is committed, of the log."""
-        one = Happening(
-            at=self.wall, kind=kind, item_id=item, source_id=source, event=event, detail=detail, level=level
+        self.journal.note(
+            Happening(
+                at=self.wall,
+                kind=kind,
+                item_id=item,
+                source_id=source,
+                event=event,
+                detail=detail,
+                level=level,
+                **more,
+            )
         )
-        self.journal.note(replace(one, **more) if more else one)
 
     def say(
         self, level: Level, text: str, *, source: int | None = None, remote_id: int | None = None

@@ -17,7 +17,7 @@ import httpx
 
 from astria_sync import media, picturehosts
 from astria_sync.api import USER_AGENT, certificates, no_cookies
-from astria_sync.connections import Connections, proxied
+from astria_sync.connections import Connections
 from astria_sync.core.naming import temporary_name
 from astria_sync.core.speed import LEAST, WINDOW, Speed
 from astria_sync.core.work import Download, NotSaved, Saved
@@ -64,7 +64,7 @@ class Downloader:
         self._clock = clock
         self._reads = Reads(clock)
         self._hosts = picturehosts.PictureHosts(local=plain_http)
-        if transport is None and (plain_http or not proxied()):  # no proxy leads to this machine
+        if transport is None and (plain_http or not picturehosts.proxied()):  # no proxy leads to this machine
             transport = Connections(connections, certificates())
         self._client = httpx.Client(
             timeout=timeout,

@@ -21,6 +21,7 @@ from astria_sync.turns import Turns
 _CLEAN_POLLS: Final = 3  # fewer pictures than asked for: so often in a row the list must not grow
 _QUIET_POLLS: Final = 20  # times poll_seconds without a new picture
 _ENOUGH: Final = 4  # attempts, for what was pulled and should not be there any more
+_PLACE: Final = "SELECT output, folder, stem, remote_id FROM prompts WHERE id = ?"
 _PATIENCE: Final = 600.0  # seconds since the first picture, where Astria does not say that it is done
 
 
@@ -110,12 +111,10 @@ class Fetching:
         if self.ctx.stopping:
             return
         free = self.ctx.free(work.Lane.DOWNLOADS)
-        prompts: dict[int, Prompt] = {}
         for image in self.turns.next(free) if free else ():
-            if image.prompt_id not in prompts:
-                prompts[image.prompt_id] = self.ctx.journal.prompt(image.prompt_id)
-            prompt = prompts[image.prompt_id]
-            if image.pulled and not self.room.takes(prompt.output):
+            # Of the prompt, which has fifty columns, only what names a file.
+            (of,) = self.ctx.journal.rows(_PLACE, [image.prompt_id])
+            if image.pulled and not self.room.takes(of["output"]):
                 later = self.ctx.now + self.ctx.backoff(1)
                 self.ctx.journal.change("images", image.id, next_at=later)
                 continue
@@ -123,19 +122,19 @@ class Fetching:
                 attempt = image.attempt + 1
                 later = self.ctx.now + self.ctx.backoff(attempt)
                 self.ctx.journal.change("images", image.id, attempt=attempt, next_at=later)
-                self._ask_anew(prompt)
+                self._ask_anew(self.ctx.journal.prompt(image.prompt_id))
                 continue
+            output = Path(of["output"])
             piece = work.Download(
                 image_id=image.id,
                 url=image.url,
-                folder=Path(prompt.output, prompt.folder),
-                output=Path(prompt.output),
-                stem=picture_name(
-                    prompt.stem, prompt.remote_id or 0, image.n, ""
-                ),  # what it is, its bytes tell
+                folder=output / of["folder"],
+                output=output,
+                # What it is, its bytes tell.
+                stem=picture_name(of["stem"], of["remote_id"] or 0, image.n, ""),
                 resume_etag=image.etag,
                 resume_at=image.kept,
-                mount=self.room.mount(prompt.output),
+                mount=self.room.mount(of["output"]),
                 half=self.turns.half(image.id),
             )
             self.ctx.start(("download", image.id), piece)

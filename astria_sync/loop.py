@@ -163,14 +163,16 @@ class Loop:
         return messages
 
     def _more_pictures(self, messages: list[Any]) -> bool:
-        """Whether nothing but pictures has come, and others will, while the threads have enough to do: one commit does for them."""
+        """Whether nothing but pictures and what tells of them has come, and other pictures will, while the threads have enough to
+        do: one commit does for them.
+        """
         ctx = self._engine.ctx
         works = [message.work for message in messages if isinstance(message, Outcome)]
-        pictures = sum(isinstance(one, Download) for one in works)
-        if ctx.stopping or not pictures or len(works) < len(messages):
+        only = all(isinstance(one, Download | WriteSidecar) for one in works)
+        if ctx.stopping or not only or len(works) < len(messages):
             return False
-        only = pictures + sum(isinstance(one, WriteSidecar) for one in works) == len(works)
-        return only and pictures < min(ctx.ahead, ctx.busy[Lane.DOWNLOADS])
+        pictures = sum(isinstance(one, Download) for one in works)
+        return pictures < min(ctx.ahead, ctx.busy[Lane.DOWNLOADS])
 
     def _step_until_written(self, messages: list[Any]) -> None:
         self._until_written(lambda messages: self._engine.step(*messages), messages)

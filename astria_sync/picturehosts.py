@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.request import getproxies
 
 from astria_sync.addresses import Address, literal
 
@@ -95,3 +96,9 @@ def _is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast
     return address in _PUBLIC6 and not any(address in network for network in _NOT_PUBLIC6)
+
+
+def proxied() -> bool:
+    """Whether the environment names a proxy, for anything at all."""
+    found = getproxies()
+    return any(found.get(scheme) for scheme in ("http", "https", "all"))

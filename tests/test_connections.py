@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from astria_sync.connections import _KEPT, Connections, proxied
+from astria_sync.connections import _KEPT, Connections
+from astria_sync.picturehosts import proxied
 from astria_sync.reads import Reads, TooSlow
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
@@ -53,11 +54,14 @@ class Host:
             while not isinstance(said, Last) and b"\r\n\r\n" in connection.recv(65536):
                 with self._lock:
                     said = self.says.pop(0) if self.says else Last()
-                connection.sendall(said)
+                self._say(connection, said)
         with self._lock:
             self.open -= 1
         connection.close()
         self.ended.set()
+
+    def _say(self, connection: socket.socket, said: bytes) -> None:
+        connection.sendall(said)
 
     def close(self) -> None:
         self._listener.close()
@@ -288,3 +292,36 @@ def test_whether_there_is_a_proxy(monkeypatch, name):
     if name:
         monkeypatch.setenv(name, "http://127.0.0.1:3128")
     assert proxied() is bool(name)
+
+
+class Pausing(Host):
+    """Goes on with a body when somebody has taken what it had sent of it."""
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.taken = threading.Semaphore(0)
+        super().__init__(context)
+
+    def _say(self, connection: socket.socket, said: bytes) -> None:
+        for at in range(0, len(said), 400_000):
+            connection.sendall(said[at : at + 400_000])
+            assert self.taken.acquire(timeout=10)
+
+
+@pytest.mark.parametrize("secret", [False, True], ids=["http", "https"])
+def test_a_host_that_pauses_within_a_body(secret):
+    """What has come is handed on, however much more would have been worth waking up for; also of the next body."""
+    host = Pausing(anonymous(ssl.PROTOCOL_TLS_SERVER) if secret else None)
+    host.says = [HEAD + b"\r\n" + BODY] * 2
+    with client(context=anonymous(ssl.PROTOCOL_TLS_CLIENT) if secret else None) as one:
+        for _ in range(2):
+            there = len(HEAD) + 2
+            ends = [400_000, 800_000, there + len(BODY)]
+            with one.stream("GET", host.url) as response:
+                for piece in response.iter_raw():
+                    there += len(piece)
+                    while ends and there >= ends[0]:
+                        del ends[0]
+                        host.taken.release()
+            assert not ends
+    host.close()
+    assert host.made == 1

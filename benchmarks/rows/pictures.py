@@ -116,7 +116,7 @@ BENCHMARK = Benchmark(
         "in nginx's log to the last picture in the journal, or to the end of the tool. Before each the disk is at rest."
     ),
     limits=(
-        "CPU: 9 or 10 ms for each picture beside curl's 2 or 3, on two cores that nginx needs as well. One thread alone takes 6.6 ms for "
+        "CPU: 8 to 10 ms for each picture beside curl's 2 or 3, on two cores that nginx needs as well. One thread alone takes 6.6 ms for "
         "the download: SHA-256 1.4, the look through the structure 1.3, socket to disk 1.6, Python around the request and its answer 1.5. "
         "The journal adds 1.5 to 2, the rest are nine threads that take turns in one interpreter. The disk is no limit: with file and "
         "folder synced, 500 pictures of 2 MB take it 0.7 s."
@@ -125,7 +125,9 @@ BENCHMARK = Benchmark(
         "That helped: bodies from the socket into one buffer of 256 KiB instead of httpcore's pieces (a third of the downloader's CPU), "
         "downloads that wait with the pool, one commit for pictures that come within 40 ms (the engine's CPU on the gigabit line: from "
         "2.1 s to 0.8). That did not: larger reads through httpcore (what is copied three times then also faults in new pages), pieces of "
-        "512 KiB, 12 or 16 threads instead of 8, SO_RCVLOWAT (29 → 12 reads a picture on a gigabit line, the same CPU)."
+        "512 KiB, 12 or 16 threads instead of 8, longer turns of the interpreter (sys.setswitchinterval). What helped on the gigabit line "
+        "above all: to be woken only when 256 KiB have come, or after 20 ms (SO_RCVLOWAT), and to write down what tells of a picture with "
+        "the next pictures instead of by itself (0.79 → some 0.5 of a core; curl, which checks and syncs nothing, has 0.2 to 0.26)."
     ),
     measure=_measure,
 )
