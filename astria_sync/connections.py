@@ -4,6 +4,7 @@ An httpx transport, since httpcore hands a body on in pieces of 64 KiB that are 
 a core. Heads, and bodies without a length, are h11's to understand. No proxies: with one in the environment httpx's own is used.
 """
 
+import math
 import select
 import socket
 import ssl
@@ -17,9 +18,8 @@ from urllib.request import getproxies
 import h11
 import httpx
 
-_PIECE: Final = (
-    256 * 1024
-)  # bytes; larger ones fall out of the processor's cache before they are hashed and written
+# Bytes; larger pieces fall out of the processor's cache before they are hashed and written.
+_PIECE: Final = 256 * 1024
 _HEAD: Final = 64 * 1024
 _LONGEST_HEAD: Final = 100 * 1024
 _KEPT: Final = 5.0  # seconds that a connection is kept without being used
@@ -85,7 +85,10 @@ class Connection:
                 data = data[self._waiting(self._socket.send, data, timeout) :]
 
     def _waiting(self, do: Callable[[Any], _Done], what: Any, timeout: float | None) -> _Done:
-        """Mostly something is there already, so that nobody need ask first."""
+        """Mostly something is there already, so that nobody need ask first. A part of a TLS record is nothing yet: however its
+        bytes trickle, they have the time of one read.
+        """
+        until = 0.0
         while True:
             try:
                 return do(what)
@@ -93,13 +96,17 @@ class Connection:
                 wanted = select.POLLOUT if do == self._socket.send else select.POLLIN
             except ssl.SSLWantWriteError:
                 wanted = select.POLLOUT
+            now = time.monotonic()
+            until = until or (math.inf if timeout is None else now + timeout)
             self._poll.modify(self._socket, wanted)
-            if not self._poll.poll(None if timeout is None else timeout * 1000):
+            if now >= until or not self._poll.poll(None if timeout is None else (until - now) * 1000):
                 raise TimeoutError("timed out")
 
     @property
     def usable(self) -> bool:
-        """Whether it can be used once more: something to be read means that its host has ended it."""
+        """Whether it can be used once more: something to be read, by TLS already or not, is no answer to what is asked next."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return False
         self._poll.modify(self._socket, select.POLLIN)
         return time.monotonic() <= self.expires and not self._poll.poll(0)
 
