@@ -4,6 +4,7 @@ An httpx transport, since httpcore hands a body on in pieces of 64 KiB that are 
 a core. Heads, and bodies without a length, are h11's to understand. No proxies: with one in the environment httpx's own is used.
 """
 
+import math
 import select
 import socket
 import ssl
@@ -78,35 +79,36 @@ class Connection:
             while data:
                 data = data[self._waiting(self._socket.send, data, timeout) :]
 
-    def _waiting(
-        self, do: Callable[[Any], _Done], what: Any, timeout: float | None, gather: int = 1
-    ) -> _Done:
+    def _waiting(self, do: Callable[[Any], _Done], what: Any, wait: float | None, gather: int = 1) -> _Done:
         """Mostly something is there already, so that nobody need ask first. `gather`: bytes that are worth waking up for."""
+        until = 0.0
         while True:
             try:
                 return do(what)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                wanted = select.POLLOUT if do == self._socket.send else select.POLLIN
-            except ssl.SSLWantWriteError:
-                wanted = select.POLLOUT
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+                reads = do != self._socket.send and not isinstance(error, ssl.SSLWantWriteError)
+            now = time.monotonic()
+            # A part of a TLS record is nothing yet: however its bytes trickle, they have the time of one read.
+            until = until or (math.inf if wait is None else now + wait)
             if gather > 1:
-                self._wait(select.POLLIN, gather, _GATHERING)
+                self._wait(select.POLLIN, gather, min(_GATHERING, until - now))
                 gather = 1
-            elif not self._wait(wanted, 1, timeout):
+            elif now >= until or not self._wait(select.POLLIN if reads else select.POLLOUT, 1, until - now):
                 raise TimeoutError("timed out")
 
-    def _wait(self, wanted: int, least: int, timeout: float | None) -> bool:
+    def _wait(self, wanted: int, least: int, timeout: float) -> bool:
         """Until so many bytes are there to be read (or it can be written), or the time is over; the end counts as any number."""
         if self._wakes_at != least:
             self._wakes_at = least
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
         self._poll.modify(self._socket, wanted)
-        return bool(self._poll.poll(None if timeout is None else timeout * 1000))
+        return bool(self._poll.poll(None if timeout == math.inf else timeout * 1000))
 
     @property
     def usable(self) -> bool:
-        """Whether it can be used once more: something to be read means that its host has ended it."""
-        return time.monotonic() <= self.expires and not self._wait(select.POLLIN, 1, 0)
+        """Whether it can be used once more: something to be read, by TLS already or not, is no answer to what is asked next."""
+        more = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
+        return time.monotonic() <= self.expires and not more and not self._wait(select.POLLIN, 1, 0)
 
 
 class Connections(httpx.BaseTransport):

@@ -124,6 +124,7 @@ class Loop:
             at_once = stop.now or (self._engine.ctx.stopping and not self.ends_to_reload)
             self.ends_to_reload = False
             self._engine.ctx.stopping = True
+            self._withdraw()
             if not at_once and (awaited := self._awaited()):
                 log.info(
                     "Stopping: %s awaited, for %g s at most. A second Ctrl-C ends it at once.",
@@ -176,9 +177,13 @@ class Loop:
 
     def _step_until_written(self, messages: list[Any]) -> None:
         self._until_written(lambda messages: self._engine.step(*messages), messages)
-        ctx = self._engine.ctx
-        for piece in self._engine.pool.withdraw() if ctx.stopping else ():
-            ctx.finish(piece)  # its row is as it was: the next start begins it
+        if self._engine.ctx.stopping:
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        """What the pool has not begun is not awaited: its row is as it was, and the next start begins it."""
+        for piece in self._engine.pool.withdraw():
+            self._engine.ctx.finish(piece)
 
     def _until_written(self, step: Callable[[list[Any]], None], messages: list[Any]) -> None:
         """A state that cannot be written (a full disk) stops everything but loses nothing: the step is done again."""

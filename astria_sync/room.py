@@ -154,14 +154,15 @@ class Room:
         return under_way
 
     def _at_most(self, seen: _Seen) -> int:
-        """Bytes that are needed at most: for what was counted lately, and for each question since then one prompt more. To count
+        """Bytes that are needed at most: for what was counted lately, and for each question since then one request more. To count
         takes milliseconds when thousands are under way, and it is asked for each of them.
         """
         at, under_way = self._counted
-        needed = _needed(seen, under_way + _AT_MOST)
+        under_way += seen.largest
+        needed = _needed(seen, under_way)
         if self.ctx.now - at > (_SELDOM if seen.free > _PLENTY * needed else _COUNTED):
             return _needed(seen, self._count())
-        self._counted = (at, under_way + _AT_MOST)
+        self._counted = (at, under_way)
         return needed
 
     def _largest(self, output: str) -> int:

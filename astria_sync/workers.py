@@ -14,6 +14,7 @@ from astria_sync.core.work import Lane
 log = logging.getLogger(__name__)
 
 _DISK_THREADS: Final = 2  # for each root and output
+_PATIENCE: Final = 5.0  # seconds
 
 
 class Pool(Protocol):
@@ -79,11 +80,12 @@ class Workers:
 class Halves:
     """The queue of downloads: in their order, save that at most half of the threads have pieces of one half (turns.py).
 
-    A half that has its share waits for a piece of the other, which the engine is just handing out.
+    A half that has its share waits for a piece of the other, which the engine is just handing out; for so long.
     """
 
-    def __init__(self, threads: int) -> None:
-        """`threads` take from it."""
+    def __init__(self, threads: int, patience: float = _PATIENCE) -> None:
+        """`threads` take from it. None of them stands still for more than `patience` seconds while there is something to do."""
+        self._patience = patience
         self._share = -(-threads // 2)
         self._waiting: list[work.Download | None] = []
         self._under_way: Counter[str] = Counter()
@@ -93,7 +95,7 @@ class Halves:
         """Nothing (None) ends the thread that takes it."""
         with self._changed:
             self._waiting.append(piece)
-            self._changed.notify()
+            self._changed.notify_all()  # also who waits for the first piece of all has patience from now on
 
     @property
     def ready(self) -> bool:
@@ -105,7 +107,11 @@ class Halves:
         """The next one; waits for it."""
         with self._changed:
             while (at := self._next()) is None:
-                self._changed.wait()
+                if not self._changed.wait(self._patience if self._waiting else None) and self._waiting:
+                    at = (
+                        self._next() or 0
+                    )  # what has its share may hang for hours, and what waits behind it has a deadline
+                    break
             piece = self._waiting.pop(at)
             if piece:
                 self._under_way[piece.half] += 1

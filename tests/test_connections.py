@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from astria_sync.connections import _KEPT, Connections
+from astria_sync import connections
+from astria_sync.connections import _KEPT, Connection, Connections
 from astria_sync.picturehosts import proxied
 from astria_sync.reads import Reads, TooSlow
 
@@ -272,6 +273,55 @@ def test_tls():
             assert fetched(one, host.url) == BODY
     host.close()
     assert host.made == 1
+
+
+def test_more_than_its_length_by_tls():
+    """What a host says besides is read along with the end of the body; it is not the beginning of the next answer."""
+    host = Host(anonymous(ssl.PROTOCOL_TLS_SERVER))
+    host.says = [HEAD + b"\r\n" + BODY + HEAD + b"\r\n", HEAD + b"\r\n" + BODY[::-1]]
+    with client(context=anonymous(ssl.PROTOCOL_TLS_CLIENT)) as one:
+        assert fetched(one, host.url) == BODY
+        assert fetched(one, host.url) == BODY[::-1]
+    host.close()
+    assert host.made == 2
+
+
+class Trickling:
+    """A socket on which bytes come all the time, and never enough of them for a record; and how long that takes."""
+
+    def __init__(self) -> None:
+        self.now, self.waits = 0.0, 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def recv_into(self, view: memoryview) -> int:
+        raise ssl.SSLWantReadError
+
+    def send(self, data: bytes) -> int:
+        raise ssl.SSLWantReadError
+
+    def modify(self, *_: object) -> None:
+        pass
+
+    setsockopt = modify
+
+    def poll(self, most: float) -> list[object]:
+        self.waits += 1
+        assert self.waits < 100
+        self.now += 1.0
+        return [self] if most >= 1000 else []
+
+
+def test_records_that_trickle(monkeypatch):
+    """A read ends in its time however many bytes come in it, if they do not come to anything."""
+    trickling = Trickling()
+    connection = Connection(("https", "a", 443), trickling)
+    connection._poll = trickling
+    monkeypatch.setattr(connections, "time", trickling)
+    with pytest.raises(httpx.ReadTimeout):
+        connection.read_into(memoryview(bytearray(9)), 5.0)
+    assert trickling.now <= 7.0  # the moment in which more may come besides
 
 
 def test_a_host_that_speaks_no_tls(host):

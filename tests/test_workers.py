@@ -1,5 +1,6 @@
 """The pools: how many work at once, and what becomes of what has not begun."""
 
+import logging
 import queue
 import threading
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import pytest
 from astria_sync.core import work
 from astria_sync.core.model import Outcome, Stop
 from astria_sync.loop import Loop
-from astria_sync.workers import Pools
+from astria_sync.workers import Halves, Pools
 
 
 def picture(number: int, half: str = "") -> work.Download:
@@ -86,6 +87,14 @@ def test_half_of_the_places_for_each_half(hands):
     assert hands.begins(2) == [4, 5]
 
 
+def test_a_half_alone_takes_all_places():
+    """Where nothing of the other half comes, no thread stands still for long beside a picture that waits."""
+    waiting = Halves(4, patience=0.0)
+    for number in range(4):
+        waiting.put(picture(number, "urgent"))
+    assert [piece.image_id for piece in (waiting.get() for _ in range(4)) if piece] == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("hands", [1], indirect=True)
 def test_pictures_hold_up_nothing_else(hands, tmp_path):
     """Requests and records beside pictures have threads of their own."""
@@ -98,9 +107,10 @@ def test_pictures_hold_up_nothing_else(hands, tmp_path):
     assert begun == {work.WriteSidecar, work.Probe}
 
 
-def test_a_stop_leaves_what_has_not_begun(studio):
+def test_a_stop_leaves_what_has_not_begun(studio, caplog):
     """Told to stop, a daemon waits for the picture under way, begins none of those that wait, and the next run gets them all."""
     studio.tables["limits"]["downloads"] = 2
+    caplog.set_level(logging.INFO, "astria_sync")
     studio.prompt("p.prompt", "words", "num_images: 8")
     asked: list[int] = []
     stopping = threading.Event()
@@ -125,6 +135,7 @@ def test_a_stop_leaves_what_has_not_begun(studio):
         assert daemon.engine.ctx.stopping
         assert not daemon.engine.ctx.under_way
     assert len(asked) == 2
+    assert "Stopping: 2 downloads are awaited" in caplog.text
     with studio.journal() as journal:
         states = [(image.state, image.attempt) for image in journal.images()]
     assert states.count(("saved", 0)) == 2

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 import click
 
@@ -109,7 +109,8 @@ class Commands(Group):
 
             sys.exit(answer(self, asked))
         code = self._guarded(args, extra)
-        _drop_unwritten()
+        # That data could not be written is said by then.
+        _drop_unwritten(sys.stderr, *([sys.stdout] if code else []))
         sys.exit(code)
 
     def _guarded(self, args: Sequence[str] | None, extra: dict[str, Any]) -> int:
@@ -118,6 +119,9 @@ class Commands(Group):
         except click.ClickException as error:
             say(_wrong_usage(error))
             return error.exit_code
+        except OSError as error:  # of what is told without a command: `--help`, `--version`
+            say(_os_error(error))
+            return 1
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
 
@@ -129,8 +133,7 @@ class Commands(Group):
             say(*error.problems)
             return error.exit_code
         except BrokenPipeError:
-            with suppress(OSError, ValueError):  # what is still buffered must not complain at the end
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _to_nowhere(sys.stdout)
             return _PIPE_CLOSED
         except OSError as error:
             say(_os_error(error))
@@ -142,12 +145,19 @@ class Commands(Group):
             return 2
 
 
-def _drop_unwritten() -> None:
-    """What stderr did not take is lost: Python would end with 120 for it, whatever was done."""
-    try:
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end of the process
+def _drop_unwritten(*streams: TextIO | None) -> None:
+    """What these did not take is lost: Python would end with 120 for it, whatever was done."""
+    for stream in filter(None, streams):  # none where it was closed before Python began
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _to_nowhere(stream)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """What is still buffered must not complain at the end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _wrong_usage(error: click.ClickException) -> str:

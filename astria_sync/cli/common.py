@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,13 +44,17 @@ class Invocation:
         """The configuration; raises ConfigError with everything that is wrong with it, see config.load."""
         from astria_sync import config
 
-        return config.load(
+        found = config.load(
             self.config,
             profile=self.profile,
             environ=self.environ,
             home=self.home,
             any_model=any_model,
         )
+        if self.config is None:
+            return found
+        # What is advised beside a prompt is read in another folder than this one.
+        return replace(found, itself=f"astria-sync --config {quoted(self.config.absolute())}")
 
     def place(self) -> Path:
         """Where the configuration is, or would be."""

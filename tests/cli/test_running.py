@@ -74,6 +74,26 @@ def test_words_that_cannot_be_written_change_nothing(desk, account, command, cod
     assert len(list(desk.home.glob("out/p/p-*.jpg"))) == (code == 0)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
+@pytest.mark.parametrize("command", [("--help",), ("--version",), ("status", "--help"), ("status",)])
+def test_data_that_cannot_be_written_is_one_sentence(desk, command):
+    """Whether a command was called or not: what the system refused, and what to do."""
+    desk.configure()
+    arguments = [sys.executable, "-m", "astria_sync", "--config", str(desk.config), *command]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            arguments,
+            env=desk.environ(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "astria-sync: No space left on device; free some space and try again.\n"
+
+
 def test_a_line_that_cannot_be_written_is_not_told_unmasked(monkeypatch):
     """The disk of the log is full for a moment: the line is lost, and what it would have held is nowhere else."""
 

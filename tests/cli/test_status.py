@@ -73,6 +73,16 @@ def test_what_is_advised_is_of_the_same_profile(at_work, args, advice):
     assert not re.search(r"astria-sync (run|status|log|service|doctor)", result.output)
 
 
+def test_an_error_file_advises_commands_of_its_configuration(desk, account):
+    """It is read where that was not named, and in another folder."""
+    desk.configure()
+    (desk.inbox / "a.prompt").write_text("---\nnum_images: 99\n---\nwords")
+    desk("run", "--once", **account)
+    told = (desk.inbox / "a.prompt.error.txt").read_text()
+    assert f"{desk.itself} retry" in told
+    assert "astria-sync retry" not in told
+
+
 def test_json_has_the_keys_of_the_contract(desk):
     """A program finds every key, also when nothing is there."""
     found = json.loads(desk.configure()("status", "--json").stdout)

@@ -57,6 +57,21 @@ def test_the_room_is_counted_for_each_request(make_studio, monkeypatch):
         assert len(daemon.journal.prompts("state = 'queued'")) == 5
 
 
+def test_the_room_is_counted_for_all_that_a_pack_makes(studio, monkeypatch):
+    """Packs of two hundred pictures that are let go between two counts do not share the room of one."""
+    made = 0
+    monkeypatch.setattr(room.Room, "_largest", lambda *_: 200)
+    monkeypatch.setattr(room.Room, "_under_way", lambda *_: made)
+    free = room._RESERVE + 1100 * room._PICTURE
+    disk = types.SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_flag=0)
+    monkeypatch.setattr(room.os, "statvfs", lambda _: disk)
+    with studio.daemon() as daemon, daemon.journal.transaction():
+        while daemon.engine.sending.room.takes(str(studio.output)):
+            made += 200
+            assert made <= 1100
+    assert made == 1000
+
+
 def test_a_disk_that_changes_is_noticed_before_the_next_request(studio, monkeypatch):
     """That it could be written a moment ago says nothing of now."""
     disk = types.SimpleNamespace(f_bavail=10**9, f_frsize=4096, f_flag=0)
