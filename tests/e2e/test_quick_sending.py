@@ -156,6 +156,7 @@ def test_sending_one_prompt_among_many_reads_no_table_through(studio):
     asked = set()
     with studio.daemon() as daemon:
         daemon.until(lambda: not daemon.engine.ctx.under_way)
+        daemon.engine.judge.subjects.index()  # of all folders' names, which is made once
         daemon.journal._conn.set_trace_callback(asked.add)
         studio.prompt("jane/b.prompt", "other words")
         daemon.engine.inbox.put(Hint(root=str(studio.inbox), path="jane", recursive=False))
