@@ -12,6 +12,7 @@ from astria_sync.rows import write
 
 _FORGOTTEN: Final = 86400.0  # seconds since it was bound; what is under way for longer is read once more
 _FEW: Final = 1000
+_LONGEST: Final = 300.0  # seconds that a list rests: the machine may have slept for hours while it was read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,7 @@ class Crowd:
 
     def passed_over(self, workspace: str, shown: Mapping[int, RemotePrompt], took: float) -> set[int]:
         """The ids of those, of all that a list showed which took so long to read: it rests as long before they are asked for
-        again, since what is to be sent wants the place too.
+        again, or five minutes, since what is to be sent wants the place too.
         """
         digests = {
             remote_id: hash(repr(remote.raw))
@@ -48,7 +49,7 @@ class Crowd:
         if new:
             self._compare(workspace, shown, new)
         as_before = [one for one, digest in digests.items() if self._is_known(one, digest)]
-        rested = self.ctx.now + took
+        rested = self.ctx.now + min(took, _LONGEST)
         later = ((max(rested, self._later(self._known[one])), one, workspace) for one in as_before)
         if self._put_off(later) != len(as_before):  # of one there is no such row any more
             self._known.clear()

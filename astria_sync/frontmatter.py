@@ -21,6 +21,8 @@ Value = Scalar | list[Any] | dict[str, Any]
 
 def read(block: str, *, name: str, first_line: int) -> dict[str, Value]:
     """The block's keys; `first_line` is where it begins in the file, so that lines are told in the person's numbering."""
+    if not block:
+        return {}
     from astria_sync import yamlblock  # here: ruamel.yaml takes 2 MiB, and most prompts have no block
 
     return yamlblock.read(block, name=name, first_line=first_line)

@@ -31,6 +31,7 @@ from astria_sync.sights import URLS_FILE
 _LIST: Final = {"tune": "/tunes", "prompt": "/prompts"}
 _URLS_LIMIT: Final = 1 << 20
 _TICK: Final = 0.01  # seconds that a disk's clock may be behind: kernels date changes by their last tick
+_LATE: Final = 1.0  # seconds before the end of a look that an event may tell of; since then disks alone do
 _UNREADABLE: Final = Answer(
     status=502, body=None, text="a list came with something in it that cannot be read"
 )
@@ -247,9 +248,10 @@ def walk(root: scan.Root, piece: work.Walk, clock: Clock) -> tuple[Look, ...]:
         looks.append(dataclasses.replace(look, began=began, still=clock.now()))
     if piece.heard is None:
         return tuple(looks)
-    # What stood when the last event came has stood since, unless the disk says that it was written without an event.
+    # What stood when the last event came has stood since, unless the disk says that it was written without an event. Not every
+    # disk can: FAT dates to two seconds, a share by a clock of its own. So a late look does not count from an early event.
     touched = clock.now() - (clock.wall() - max(look.touched for look in looks)) + _TICK
-    still = max(piece.heard, touched)
+    still = max(piece.heard, touched, looks[-1].still - _LATE)
     return tuple(dataclasses.replace(look, still=min(look.still, still)) for look in looks)
 
 

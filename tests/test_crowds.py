@@ -44,6 +44,13 @@ def test_what_is_known_is_put_off_without_its_row(purse):
     assert [sql.split()[0] for sql in asked] == ["UPDATE"]
 
 
+def test_a_list_that_was_read_in_a_machine_asleep_rests_five_minutes_at_most(purse):
+    """The lid was closed for eight hours in the middle of it: what is done by now is not found eight hours later."""
+    crowd, row = crowd_of(purse, bound_at=NOON)
+    assert passed_over(crowd, took=8 * 3600.0) == {900}
+    assert purse.journal.prompt(row.id).next_at == NOON + 300
+
+
 @pytest.mark.parametrize(
     "news",
     [

@@ -110,3 +110,16 @@ def test_status_knows_no_more_than_it_tells(desk):
     kept = {"version": 1, "base_url": "http://127.0.0.1:1", "asked_at": 0, "answer": said}
     modelnames.place(desk.state).write_text(json.dumps(kept))
     assert modules(desk, "--config", str(desk.config), "status").isdisjoint(UNASKED)
+
+
+def test_yaml_is_loaded_for_a_block_alone():
+    """A prompt of words alone needs none of it, nor does a daemon that has seen no other."""
+    script = (
+        "import sys\n"
+        "from astria_sync import promptfile\n"
+        "for data in (b'words', b'---\\nseed: 1\\n---\\nwords'):\n"
+        "    assert promptfile.parse(data, name='p').requests[0].text == 'words'\n"
+        "    print('ruamel' in sys.modules)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "True"]
