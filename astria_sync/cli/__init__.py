@@ -124,9 +124,6 @@ class Commands(Group):
             return 1
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
-        except OSError as error:  # before there is a command: `--help` on a disk that is full
-            say(_os_error(error))
-            return 1
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and tell why it failed; a reader that has gone (`| head`) is told nothing, it has seen enough."""
