@@ -100,7 +100,8 @@ class Connection:
         """Until so many bytes are there to be read (or it can be written), or the time is over; the end counts as any number."""
         if self._wakes_at != least:
             self._wakes_at = least
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
+            with suppress(OSError):  # else, as where a system knows no such thing, each packet wakes us
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
         self._poll.modify(self._socket, wanted)
         return bool(self._poll.poll(None if timeout == math.inf else timeout * 1000))
 

@@ -375,3 +375,16 @@ def test_a_host_that_pauses_within_a_body(secret):
             assert not ends
     host.close()
     assert host.made == 1
+
+
+def test_a_system_that_wakes_for_each_packet(monkeypatch):
+    """Where it cannot be told to wait for more, the bytes are the same, and the connection is kept."""
+    monkeypatch.setattr(connections.socket, "SO_RCVLOWAT", 9999)
+    host = Pausing()
+    host.taken.release(100)
+    host.says = [HEAD + b"\r\n" + BODY] * 2
+    with client() as one:
+        for _ in range(2):
+            assert fetched(one, host.url) == BODY
+    host.close()
+    assert host.made == 1
