@@ -65,6 +65,6 @@ BENCHMARK = Benchmark(
         "`poll_seconds` itself: who may ask every 5 s is 2.5 s late in the middle. How long a kind of prompt takes is learned "
         "from the first ones, so that lists are asked for when it is about to be finished, not before."
     ),
-    tried="Nothing yet.",
+    tried="Nothing: it held from the first measurement on.",
     measure=_measure,
 )
