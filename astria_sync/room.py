@@ -59,6 +59,7 @@ class Room:
     def look_again(self) -> None:
         """What is to be sent needs more, or less, than before."""
         self._known.clear()
+        self._seen.clear()
         self._counted = (-math.inf, 0)
 
     def roots(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Nothing is bought that could not be saved."""
 
+import dataclasses
 import os
 import shutil
 import types
@@ -9,7 +10,10 @@ import pytest
 
 from astria_sync import disk, room
 from astria_sync.disk import Disk
+from astria_sync.room import Room
+from astria_sync.settings import Watch
 from astria_sync.simulator import Fault
+from tests.test_spending import Purse
 
 
 def test_an_output_that_is_no_folder(studio):
@@ -230,3 +234,28 @@ def test_an_output_that_is_gone_but_still_seen(studio, monkeypatch):
         daemon.until(lambda: studio.value(f"output:{studio.output}"))
     assert "was removed while the service had it" in studio.value(f"output:{studio.output}")
     assert not studio.posts()
+
+
+@pytest.fixture
+def packs(tmp_path):
+    """Room for pictures of 16 MiB each, and a folder of which packs are run."""
+    purse = Purse(tmp_path)
+    watch = Watch(path=Path("/in"), output=Path("/out"))
+    purse.ctx.settings = dataclasses.replace(purse.ctx.settings, watch=(watch,))
+    yield purse
+    purse.journal.close()
+
+
+def room_with(purse, free):
+    room = Room(ctx=purse.ctx)
+    room._look = lambda output: free
+    return room
+
+
+def test_a_pack_that_is_to_go_is_looked_at_in_the_same_step(packs):
+    """What was seen for a prompt, a moment before the pack was queued, is no room for all of its pictures."""
+    room = room_with(packs, 3 * 10**9)
+    assert room.takes("/out")
+    packs.row("packs", "queued", name="p", num_images=400, expected=100)
+    room.look_again()
+    assert not room.takes("/out")
