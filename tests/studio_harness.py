@@ -318,8 +318,10 @@ class Studio:
     def prompts(self, path: str | None = None) -> list[Any]:
         """Rows of one prompt file, or of all."""
         with self.journal() as journal:
-            known = {source.id: source.path for source in journal.sources()}
             rows = journal.prompts("1 ORDER BY id")
+            known = {
+                source.id: source.path for source in journal.sources()
+            }  # after them: a daemon may add some
             return [row for row in rows if path is None or known[row.source_id] == path]
 
     def only(self, path: str) -> Any:
@@ -341,15 +343,16 @@ class Studio:
     @staticmethod
     def _states(journal: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        known = {source.id: source.path for source in journal.sources()}
-        for row in (*journal.tunes("current = 1"), *journal.prompts()):
+        rows = [*journal.tunes("current = 1"), *journal.prompts()]
+        known = {source.id: source.path for source in journal.sources()}  # after them: a daemon may add some
+        for row in rows:
             path = known[row.source_id]
             found[path] = str(row.state) if path not in found else f"{found[path]}+{row.state}"
         return found
 
     def told(self, journal: Any) -> list[str]:
-        known = {source.id: source.path for source in journal.sources()}
         rows = [*journal.tunes(), *journal.packs(), *journal.prompts()]
+        known = {source.id: source.path for source in journal.sources()}  # after them: a daemon may add some
         gates = [tuple(row) for row in journal.rows("SELECT key, value FROM meta WHERE key LIKE 'gate:%'")]
         return [f"{known[row.source_id]}: {row.state} {row.reason} {row.error}" for row in rows] + gates
 

@@ -197,7 +197,8 @@ def test_a_command_to_paste(home, astria):
     (home.inbox / name).write_text("---\nno_key: 1\n---\nx")
     home.call(astria.url, "run", "--once", "--timeout", "20")
     note = (home.inbox / f"{name}.error.txt").read_text()
-    typed = note.rpartition("astria-sync retry ")[2].strip()
+    typed = note.rpartition(" retry ")[2].strip()
+    assert note.endswith(f"astria-sync --config {home.config} retry {typed}\n")
     printed = subprocess.run(
         ["sh", "-c", f"printf %s {typed}"], capture_output=True, text=True, cwd=home.folder, check=True
     )
