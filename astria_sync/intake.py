@@ -10,7 +10,7 @@ from astria_sync.core import work
 from astria_sync.core.model import FileSight, FolderSight, Look, Source
 from astria_sync.core.settle import Settling
 from astria_sync.folders import TuneFiles
-from astria_sync.mounts import compare
+from astria_sync.mounts import compare, remember
 from astria_sync.places import (
     Key,
     Places,
@@ -107,6 +107,7 @@ class Intake:
             if key not in self.places.known:
                 self._first_sight(key, sight)
                 self.settling.see(key, stamp, look.began, since=look.still)
+        remember(self.ctx, look, unmounted)
         for key, stamp, sight in units:
             self._saw(key, stamp, sight, look)
         for folder in look.folders:
@@ -222,9 +223,7 @@ class Intake:
 
     def moved_from(self, source: Source, content: str, *, inode: int, mtime_ns: int) -> Source | None:
         """If `source`, new here, is one that is gone from elsewhere: join them, and return the old one at its new place."""
-        if moves.is_heard_of(
-            self.ctx.journal, source
-        ):  # it has a life of its own, which joining would forget
+        if moves.is_heard_of(self.ctx.journal, source):  # a life of its own, which joining would forget
             return None
         recent = self.ctx.since(self.ctx.one_look)
         # A root that shows nothing any more may be unmounted, so nothing in it is gone; but it may have been emptied by a move.

@@ -31,12 +31,11 @@ class Unmounted:
 
 
 def compare(ctx: Context, places: Places, look: Look, seen: set[Key]) -> Unmounted:
-    """Which disks are missing; and remember those that are there.
+    """Which disks are missing.
 
     A disk that is not mounted, but of which something lies at its place all the same, was replaced by a plain folder.
     """
-    journal, name = ctx.journal, f"mounts:{look.root}"
-    known: dict[str, int] = journal.get(name, {})
+    known: dict[str, int] = ctx.journal.get(f"mounts:{look.root}", {})
     away = {point: newest for point, newest in known.items() if point not in look.mounts}
     there = seen | places.unchanged(look) if away else set()
     ids = {key[1]: places.known[key][0] for key in there if key in places.known and key not in places.missing}
@@ -45,8 +44,15 @@ def compare(ctx: Context, places: Places, look: Look, seen: set[Key]) -> Unmount
         for point, newest in away.items()
         if not any(source <= newest and is_below(path, [point]) for path, source in ids.items())
     }
-    latest = journal.value("SELECT max(id) FROM sources") or 0 if look.mounts else 0
-    now = {**missing, **dict.fromkeys(look.mounts, latest)}
-    if now != known:
-        journal.put(name, now or None)
     return Unmounted(root=look.root, newest=missing)
+
+
+def remember(ctx: Context, look: Look, unmounted: Unmounted) -> None:
+    """Which disks are there, with the newest source of all that are known by now: this very look may have shown it first, and
+    the disk may be gone before there is another.
+    """
+    journal, name = ctx.journal, f"mounts:{look.root}"
+    latest = journal.value("SELECT max(id) FROM sources") or 0 if look.mounts else 0
+    now = {**unmounted.newest, **dict.fromkeys(look.mounts, latest)}
+    if now != journal.get(name, {}):
+        journal.put(name, now or None)

@@ -90,6 +90,10 @@ def look(
         empty = not (walk.unchanged or any(map(_shows, folders)) if whole else _has_anything(root))
     except OSError as error:
         return _nothing(root, scope, recursive, f"{root.path} cannot be read ({error.strerror})")
+    still = _mounts(walk.real)
+    if any(point not in still for point in mounts):
+        # What was seen may have lain on a disk that went meanwhile. Taken for what lies there now, it would be missed next time.
+        return look(root, scope, recursive=recursive, at_rest=at_rest)
     if not empty:
         root.full[:] = [(base.st_dev, base.st_ino)]
     return Look(
@@ -100,7 +104,7 @@ def look(
         unreadable=walk.unreadable,
         unchanged=tuple(walk.unchanged),
         touched=walk.touched,
-        mounts=tuple(point for point in _mounts(walk.real) if point in mounts),
+        mounts=tuple(mounts),
         # Whether that is a reason to believe nothing depends on what is known: `Places.suspicious`.
         problem=EMPTY.format(root=root.path) if empty and (base.st_dev, base.st_ino) not in root.full else "",
     )

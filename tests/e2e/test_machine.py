@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from astria_sync import agenda, tasks
+from astria_sync import agenda, scan, tasks
+from astria_sync.context import roots_of
 from tests.service_harness import running
 
 TOP = Path(__file__).resolve().parent.parent.parent
@@ -99,6 +100,55 @@ def test_a_root_that_is_replaced(filled, how):
     assert _missing(filled) == []
     assert filled.states()["waits.prompt"] == "waiting"
     assert filled.made() == (1, 3 if how == "another" else 2)
+
+
+@pytest.mark.parametrize("point", [".", "disk"])
+def test_a_disk_that_goes_right_after_the_first_look(studio, monkeypatch, point):
+    """What only one look has shown lies on it too: it is not gone, though somebody left a note at the bare mount point."""
+    root = next(iter(roots_of(studio.settings()).values()))
+    there = [point]
+    monkeypatch.setattr(scan, "_mounts", lambda real: [*there])
+    studio.prompt("disk/a.prompt", "runs")
+    with studio.daemon() as daemon:
+        intake = daemon.engine.intake
+        for _ in range(2):
+            with daemon.journal.transaction():
+                intake.looked(scan.look(root))
+            assert [source.path for source in daemon.journal.sources("missing_since IS NULL")] == [
+                "disk/a.prompt"
+            ]
+            shutil.rmtree(studio.inbox / "disk", ignore_errors=True)
+            studio.write("NOT MOUNTED.txt", "a habit of administrators")
+            there.clear()
+        assert "not mounted" in daemon.journal.get(f"root:{studio.inbox}")
+
+
+def test_a_disk_that_goes_during_a_look(studio, monkeypatch):
+    """What the look saw before it went is not taken for what lies there instead."""
+    root, there = next(iter(roots_of(studio.settings()).values())), ["disk"]
+    studio.prompt("disk/a.prompt", "runs")
+    studio.write("b.prompt", "words")
+    monkeypatch.setattr(scan, "_mounts", lambda real: [*there])
+    assert _paths(scan.look(root)) == ["b.prompt", "disk/a.prompt"]
+
+    def mounts(real):
+        told = [*there]
+        if (
+            there
+        ):  # the disk goes as soon as the walk has begun, but what it shows is in the kernel's hands already
+            there.clear()
+        else:
+            shutil.rmtree(studio.inbox / "disk", ignore_errors=True)
+        return told
+
+    there.append("disk")
+    monkeypatch.setattr(scan, "_mounts", mounts)
+    look = scan.look(root)
+    assert (look.mounts, _paths(look)) == ((), ["b.prompt"])
+
+
+def _paths(look):
+    return sorted(prompt.path for folder in look.folders for prompt in folder.prompts)
 
 
 def test_a_share_that_hangs_holds_up_only_itself(studio, monkeypatch):
