@@ -10,7 +10,7 @@ from astria_sync.core import work
 from astria_sync.core.model import FileSight, FolderSight, Look, Source
 from astria_sync.core.settle import Settling
 from astria_sync.folders import TuneFiles
-from astria_sync.mounts import compare, remember
+from astria_sync.mounts import away, compare, remember
 from astria_sync.places import (
     Key,
     Places,
@@ -85,7 +85,8 @@ class Intake:
     def looked(self, look: Look) -> None:
         """Take in what a walk saw."""
         if not look.complete or self.places.suspicious(look):
-            tell_root_trouble(self.ctx, look.root, look.problem)
+            told = away(self.ctx, look).problem if look.complete else ""
+            tell_root_trouble(self.ctx, look.root, told or look.problem)
             return
         for folder in look.folders:
             if self.files.saw(look.root, folder.path, folder.tune_stamp):

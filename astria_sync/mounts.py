@@ -30,18 +30,25 @@ class Unmounted:
         )
 
 
+def away(ctx: Context, look: Look) -> Unmounted:
+    """Which disks that were seen are not there."""
+    known: dict[str, int] = ctx.journal.get(f"mounts:{look.root}", {})
+    return Unmounted(
+        root=look.root, newest={point: newest for point, newest in known.items() if point not in look.mounts}
+    )
+
+
 def compare(ctx: Context, places: Places, look: Look, seen: set[Key]) -> Unmounted:
     """Which disks are missing.
 
     A disk that is not mounted, but of which something lies at its place all the same, was replaced by a plain folder.
     """
-    known: dict[str, int] = ctx.journal.get(f"mounts:{look.root}", {})
-    away = {point: newest for point, newest in known.items() if point not in look.mounts}
-    there = seen | places.unchanged(look) if away else set()
+    gone = away(ctx, look).newest
+    there = seen | places.unchanged(look) if gone else set()
     ids = {key[1]: places.known[key][0] for key in there if key in places.known and key not in places.missing}
     missing = {
         point: newest
-        for point, newest in away.items()
+        for point, newest in gone.items()
         if not any(source <= newest and is_below(path, [point]) for path, source in ids.items())
     }
     return Unmounted(root=look.root, newest=missing)
