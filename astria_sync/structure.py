@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 20
 # In entropy-coded data FF 00 is a byte of data and FF D0…D7 are restarts; FF FF is filling before a marker.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _BOX_TYPE = re.compile(rb"[\x20-\x7e\xa9]{4}")
@@ -36,6 +36,12 @@ class Stream:
     @property
     def position(self) -> int:
         return self._start + self._at
+
+    def head(self, count: int) -> bytes:
+        """The first bytes, fewer if the file has fewer; they stay to be taken."""
+        while len(self._buffer) < count and self._refill():
+            pass
+        return self._buffer[:count]
 
     def take(self, count: int) -> bytes:
         return b"".join(self.blocks(count))
@@ -184,9 +190,9 @@ def _broken(stream: Stream) -> str:
     return f"is damaged near byte {stream.position:,}"
 
 
-def walk(walker: Callable[[Stream], str | None], file: IO[bytes], size: int) -> str | None:
-    """Run a walker over the whole of a file that should have `size` bytes."""
-    stream = Stream(file, size)
+def walk(walker: Callable[[Stream], str | None], stream: Stream) -> str | None:
+    """Run a walker over the whole of a file."""
+    size = stream.size
     try:
         trouble = walker(stream)
         if trouble is None:
