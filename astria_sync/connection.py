@@ -13,7 +13,7 @@ import h11
 import httpx
 
 # Seconds that packets are let come together: each that wakes us costs more than to take what it brings.
-_GATHERING: Final = 0.06
+_GATHERING: Final = 0.1
 
 _Done = TypeVar("_Done")
 Origin = tuple[str, str, int]
