@@ -31,6 +31,7 @@ class Listings:
 
     wall: Callable[[], float] = time.time
     steady: Callable[[], float] = time.monotonic
+    dated: Callable[[str], bool] = kernel.dates_directories
     kept: dict[str, bytes] = field(default_factory=dict)
     read_at: float = -math.inf  # when nothing was believed last
 
@@ -97,7 +98,7 @@ class Recall:
         if max(info.st_mtime, info.st_ctime) > self.wall - _TICK:
             return False
         if info.st_dev not in self._dated:
-            self._dated[info.st_dev] = kernel.dates_directories(os.path.realpath(directory))
+            self._dated[info.st_dev] = self.of.dated(os.path.realpath(directory))
         return self._dated[info.st_dev]
 
 
