@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, MutableMapping
 
-from astria_sync.folders import parent
-
 Key = tuple[str, str, str]  # root, path, kind
 
 
@@ -70,4 +68,5 @@ def _place(key: Key) -> tuple[tuple[str, str], str]:
     root, path, kind = key
     if kind == "folder":
         return (root, path), ""
-    return (root, parent(path)), path[path.rfind("/") + 1 :]
+    folder, _, name = path.rpartition("/")
+    return (root, folder or "."), name
