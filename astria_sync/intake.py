@@ -10,11 +10,10 @@ from astria_sync.core import work
 from astria_sync.core.model import FileSight, FolderSight, Look, Source
 from astria_sync.core.settle import Settling
 from astria_sync.folders import TuneFiles
+from astria_sync.known import Key, folder_of
 from astria_sync.mounts import away, compare, remember
 from astria_sync.places import (
-    Key,
     Places,
-    folder_of,
     is_below,
     new_source,
     put_off,

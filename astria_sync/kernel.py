@@ -32,6 +32,9 @@ _LOCAL: Final = re.compile(
     r"ntfs|ntfs3|fuseblk|hfs|hfsplus|apfs|ufs|ecryptfs"
 )
 
+# Where a directory's times change whenever a name in it comes, goes, or is another file's.
+_DATED: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "zfs", "f2fs", "tmpfs"})
+
 
 def mounted_at(path: str) -> tuple[str, str]:
     """The mount point that a path lies on, and the kind of its file system; "" for both if it cannot be told.
@@ -56,6 +59,11 @@ def silent(path: str) -> str:
 def is_local(kind: str) -> bool:
     """Whether a kind of file system is known to tell what is changed on it."""
     return not kind or bool(_LOCAL.fullmatch(kind))
+
+
+def dates_directories(path: str) -> bool:
+    """Whether the file system of a path without links is known to date a directory when what is in it changes."""
+    return mounted_at(path)[1] in _DATED
 
 
 def mounts_below(path: str) -> Iterator[str]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from astria_sync.context import Context
 from astria_sync.core.model import Look
-from astria_sync.places import Key, Places, is_below
+from astria_sync.known import Key
+from astria_sync.places import Places, is_below
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,10 @@ from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.core.model import OLDER_THAN_STATE, FileSight, FolderSight, Look, Source
 from astria_sync.core.settle import Settling
 from astria_sync.disk import leads_out
-from astria_sync.folders import parent
 from astria_sync.journal import Journal
+from astria_sync.known import Key, Known, folder_of
 from astria_sync.notes import error_file, error_place
 
-Key = tuple[str, str, str]  # root, path, kind
 Unit = tuple[Key, str, FolderSight | FileSight]  # what a look shows at a place, and its stamp
 Units = Callable[[str, FolderSight], Iterable[Unit]]
 _NOWHERE: Final = (0, None)
@@ -27,51 +26,47 @@ _NOWHERE: Final = (0, None)
 class Places:
     """What is known to lie, or to have lain, at each place."""
 
-    known: dict[Key, tuple[int, str]] = field(default_factory=dict)  # → id and stamp of the source
+    known: Known = field(default_factory=Known)
     missing: set[Key] = field(default_factory=set)  # known, and gone from there
-    _by_folder: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
-    # Folders of which a look has told nothing that is not known here, with what the look saw. As long as that is so, nothing is
+    # By root: folders of which a look has told nothing that is not known here, with what the look saw. As long as that is so, nothing is
     # to be done for them.
-    _at_rest: dict[tuple[str, str], str] = field(default_factory=dict)
+    _at_rest: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def reload(self, journal: Journal) -> None:
         """Read everything again."""
         self.known.clear()
         self.missing.clear()
-        self._by_folder.clear()
         self._at_rest.clear()
         for row in journal.rows("SELECT id, root, path, kind, stamp, missing_since FROM sources"):
-            key = (sys.intern(row["root"]), row["path"], sys.intern(row["kind"]))
+            key = (sys.intern(row["root"]), row["path"], row["kind"])
             self.know(key, row["id"], row["stamp"])
             if row["missing_since"] is not None:
                 self.missing.add(key)
 
     def know(self, key: Key, source_id: int, stamp: str) -> None:
         """A source lies there, and was last taken up with this stamp."""
-        folder = folder_of(key)
         self.known[key] = (source_id, stamp)
-        self._by_folder.setdefault(folder, set()).add(key)
-        self._at_rest.pop(folder, None)
+        self._stirred(key)
 
     def forget(self, key: Key) -> None:
         """Nothing is known of this place any more."""
         self.known.pop(key, None)
-        self._at_rest.pop(folder_of(key), None)
-        keys = self._by_folder.get(folder_of(key), set())
-        keys.discard(key)
-        if not keys:
-            self._by_folder.pop(folder_of(key), None)
+        self._stirred(key)
+
+    def _stirred(self, key: Key) -> None:
+        root, folder = folder_of(key)
+        self._at_rest.get(root, {}).pop(folder, None)
 
     def within(self, look: Look) -> set[Key]:
         """What a look must have told of if it is still there."""
         if not look.recursive:
-            return set(self._by_folder.get((look.root, look.scope), ()))
+            return set(self.known.inside((look.root, look.scope)))
         unchanged = set(look.unchanged)
         return {
             key
-            for (root, folder), keys in self._by_folder.items()
+            for root, folder in self.known.folders()
             if root == look.root and folder not in unchanged and is_below(folder, [look.scope])
-            for key in keys
+            for key in self.known.inside((root, folder))
         }
 
     def rest(self, root: str, folder: FolderSight, units: Iterable[Unit]) -> bool:
@@ -81,7 +76,7 @@ class Places:
             key not in self.missing and self.known.get(key, _NOWHERE)[1] == stamp for key, stamp, _ in units
         )
         if rests:
-            self._at_rest[root, folder.path] = folder.digest
+            self._at_rest.setdefault(root, {})[folder.path] = folder.digest
         return rests
 
     def without_what_rests(self, look: Look, units: Units, settling: Settling[Key]) -> Look:
@@ -94,7 +89,7 @@ class Places:
         quiet: set[str] = set()
         for folder in look.folders:
             seen = list(units(look.root, folder))
-            known = self._by_folder.get((look.root, folder.path), set()) - self.missing
+            known = set(self.known.inside((look.root, folder.path))) - self.missing
             settled = len(seen) == len(known) and not any(key in settling for key in known)
             if settled and self.rest(look.root, folder, seen):
                 quiet.add(folder.path)
@@ -103,7 +98,7 @@ class Places:
 
     def at_rest(self, root: str) -> dict[str, str]:
         """Folders in which nothing is to be done as long as they are as they were seen."""
-        return {folder: digest for (of, folder), digest in self._at_rest.items() if of == root}
+        return dict(self._at_rest.get(root, {}))
 
     def stir(self) -> None:
         """What a folder must be like depends on something else, which has changed: all are to be told of again."""
@@ -111,12 +106,12 @@ class Places:
 
     def unchanged(self, look: Look) -> set[Key]:
         """What lies in the folders that a look only names."""
-        keys = (key for folder in look.unchanged for key in self._by_folder.get((look.root, folder), ()))
+        keys = (key for folder in look.unchanged for key in self.known.inside((look.root, folder)))
         return {key for key in keys if key not in self.missing}
 
     def prompts_in(self, folders: Iterable[tuple[str, str]]) -> list[int]:
         """The ids of the prompt files in these folders."""
-        keys = (key for folder in folders for key in self._by_folder.get(folder, ()))
+        keys = (key for folder in folders for key in self.known.inside(folder))
         return [self.known[key][0] for key in keys if key[2] == "prompt"]
 
     def suspicious(self, look: Look) -> bool:
@@ -191,12 +186,6 @@ def new_prompt(ctx: Context, source_id: int) -> int:
     return ctx.journal.add(
         "prompts", source_id=source_id, state=PromptState.SETTLING, created_at=wall, updated_at=wall
     )
-
-
-def folder_of(key: Key) -> tuple[str, str]:
-    """Root and folder of which a look shows what lies at this place."""
-    root, path, kind = key
-    return root, path if kind == "folder" else parent(path)
 
 
 def is_below(path: str, folders: Iterable[str]) -> bool:

@@ -1,6 +1,5 @@
 """The walk: what lies in a watched root right now, as sightings. Reads directories and stats files, opens none of them."""
 
-import contextlib
 import dataclasses
 import errno
 import os
@@ -14,6 +13,7 @@ import pathspec
 
 from astria_sync import kernel
 from astria_sync.core.model import FolderSight, Look
+from astria_sync.listings import File, Listings, Recall, lasts, opened
 from astria_sync.sights import (
     NAME,
     PICTURES,
@@ -22,6 +22,7 @@ from astria_sync.sights import (
     captions_of,
     concerns_us,
     is_plain,
+    is_utf8,
     sight_of,
     stamp_of,
     suffix_of,
@@ -31,17 +32,6 @@ from astria_sync.transient import is_half, is_left_alone
 ERROR_SUFFIX: Final = ".prompt.error.txt"
 TUNE_ERROR: Final = "tune.error.txt"
 EMPTY: Final = "{root} shows none of what was in it; is it mounted?"
-
-
-def is_utf8(name: str) -> bool:
-    """Whether a name can be written down; Linux has others too."""
-    if name.isascii():
-        return True
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +44,7 @@ class Root:
     spec: pathspec.GitIgnoreSpec = field(init=False, repr=False, compare=False)
     # Device and inode of the directory that last showed something: if that one is empty, it was emptied, not unmounted.
     full: list[tuple[int, int]] = field(default_factory=list, init=False, repr=False, compare=False)
+    listings: Listings = field(default_factory=Listings, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile the patterns once."""
@@ -73,7 +64,8 @@ def look(
 
     Folders that are still as `at_rest` has them are only named.
     """
-    walk = _Walk(root, at_rest or {})
+    whole = recursive and scope == "."
+    walk = _Walk(root, at_rest or {}, root.listings.recalled() if whole else None)
     mounts = _mounts(walk.real)
     top = root.path if scope == "." else os.path.join(root.path, scope)
     try:
@@ -85,7 +77,6 @@ def look(
         return _nothing(root, scope, recursive, f"{root.path} cannot be read ({error.strerror})")
     if scope == "." and "." in walk.unreadable:
         return _nothing(root, scope, recursive, f"{root.path} cannot be read ({walk.unreadable['.']})")
-    whole = recursive and scope == "."
     try:
         empty = not (walk.unchanged or any(map(_shows, folders)) if whole else _has_anything(root))
     except OSError as error:
@@ -94,6 +85,8 @@ def look(
     if any(point not in still for point in mounts):
         # What was seen may have lain on a disk that went meanwhile. Taken for what lies there now, it would be missed next time.
         return look(root, scope, recursive=recursive, at_rest=at_rest)
+    if walk.recall:
+        walk.recall.end()
     if not empty:
         root.full[:] = [(base.st_dev, base.st_ino)]
     return Look(
@@ -131,8 +124,11 @@ def _nothing(root: Root, scope: str, recursive: bool, problem: str) -> Look:
 class _Walk:
     """One walk: knows which directories it has been in, so that a loop of links ends."""
 
-    def __init__(self, root: Root, at_rest: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self, root: Root, at_rest: Mapping[str, str] = MappingProxyType({}), recall: Recall | None = None
+    ) -> None:
         self.root = root
+        self.recall = recall
         self.real = os.path.realpath(root.path)
         self.outputs = [os.path.realpath(output) for output in root.outputs]
         self.at_rest = at_rest
@@ -159,31 +155,21 @@ class _Walk:
 
     def folders(self, directory: str, path: str, *, recursive: bool) -> Iterator[FolderSight]:
         """The directory and, if wanted, all below it; depth first, names in order."""
-        todo, plain = [(directory, path)], not self.root.ignore
+        todo = [(directory, path)]
         while todo:
             directory, path = todo.pop()
-            below: list[tuple[str, str]] = []
-            files: list[tuple[str, os.stat_result]] = []
             try:
-                with _listing(directory) as (info, entries):
+                with opened(directory) as (info, descriptor):
                     if (info.st_dev, info.st_ino) in self.been:
                         continue
                     self.been.add((info.st_dev, info.st_ino))
-                    for entry in entries:
-                        name = entry.name
-                        if plain and is_plain(name) and entry.is_file(follow_symlinks=False):
-                            try:  # noqa: SIM105 - nearly all files are such, and each step here is taken for every one of them
-                                files.append((name, entry.stat()))
-                            except FileNotFoundError:  # gone since the listing
-                                pass
-                        else:
-                            self.sort_entry(entry, path, below, files)
+                    known = self.recall and self.recall.known(directory, path, info, descriptor)
+                    files, below = known or self.read(directory, path, info, descriptor)
             except OSError as error:
                 self.unreadable[path] = error.strerror or str(error)
                 continue
             self.touched = max(self.touched, info.st_ctime)
             files.sort(key=NAME)
-            below.sort(reverse=True)
             moving = stamp_of(self.moving)
             digest = f"{info.st_ino} {stamp_of(files)} {moving}" if files else ""
             if digest and self.at_rest.get(path) == digest:
@@ -193,15 +179,35 @@ class _Walk:
                 yield dataclasses.replace(sight_of(path, info, files), moving=moving, digest=digest)
             self.moving.clear()
             if recursive:
-                todo += below
+                inside = "" if path == "." else f"{path}/"
+                todo += [
+                    (os.path.join(self.root.path, inside + name), inside + name)
+                    for name in sorted(below, reverse=True)
+                ]
 
-    def sort_entry(
-        self,
-        entry: os.DirEntry[str],
-        path: str,
-        below: list[tuple[str, str]],
-        files: list[tuple[str, os.stat_result]],
-    ) -> None:
+    def read(
+        self, directory: str, path: str, info: os.stat_result, descriptor: int
+    ) -> tuple[list[File], list[str]]:
+        """List one directory: the files that concern us, and the names of the directories to go to."""
+        files: list[File] = []
+        below: list[str] = []
+        plain, lasting = not self.root.ignore, True
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                name = entry.name
+                if plain and is_plain(name) and entry.is_file(follow_symlinks=False):
+                    try:  # noqa: SIM105 - nearly all files are such, and each step here is taken for every one of them
+                        files.append((name, entry.stat()))
+                    except FileNotFoundError:  # gone since the listing
+                        pass
+                else:
+                    self.sort_entry(entry, path, below, files)
+                    lasting = lasting and lasts(entry)
+        if self.recall and lasting:
+            self.recall.keep(directory, path, info, files, below)
+        return files, below
+
+    def sort_entry(self, entry: os.DirEntry[str], path: str, below: list[str], files: list[File]) -> None:
         """Put one entry among the directories below or the files that concern us, or leave it alone."""
         name = entry.name
         if is_left_alone(name):
@@ -223,7 +229,7 @@ class _Walk:
                 shown = full.encode(errors="backslashreplace").decode()
                 self.unreadable[shown] = "its name is not valid UTF-8; rename it"
             elif folder:
-                below.append((os.path.join(self.root.path, full), full))
+                below.append(name)
             elif stat.S_ISREG((info := entry.stat()).st_mode):
                 files.append((name, info))
         except OSError as error:
@@ -250,17 +256,6 @@ class _Walk:
         return not walked
 
 
-@contextlib.contextmanager
-def _listing(directory: str) -> Iterator[tuple[os.stat_result, Iterator[os.DirEntry[str]]]]:
-    """A directory and what is in it. Held open, so that the system need not find the way to it anew for every file."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with os.scandir(descriptor) as entries:
-            yield os.fstat(descriptor), entries
-    finally:
-        os.close(descriptor)
-
-
 def _inside(real: str, top: str) -> bool:
     return real == top or real.startswith(top.rstrip("/") + "/")
 
@@ -279,7 +274,7 @@ class Contents:
 def contents(root: Root, path: str) -> Contents:
     """List one folder by the rules of the walk; raises OSError if it cannot be read."""
     walk = _Walk(root)
-    files: list[tuple[str, os.stat_result]] = []
+    files: list[File] = []
     directory = os.path.join(root.path, path)
     with os.scandir(directory) as entries:
         for entry in entries:

@@ -22,7 +22,7 @@ from astria_sync.core.records import FormerPack, FormerTune, Record
 from astria_sync.core.work import FindSidecars, ReadSidecars, Sidecars, SidecarsRead
 from astria_sync.mocks import MARK
 from astria_sync.recordfile import Picture, Sidecar
-from astria_sync.scan import is_utf8
+from astria_sync.sights import is_utf8
 
 log = logging.getLogger("astria_sync")
 

@@ -44,6 +44,17 @@ def is_plain(name: str) -> bool:
     return name[name.rfind(".") :] in _AS_WRITTEN and name[0] not in ".~" and name.isascii()
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a name can be written down; Linux has others too."""
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def sight_of(path: str, info: os.stat_result, files: Sequence[tuple[str, os.stat_result]]) -> FolderSight:
     """A folder, by the files in it that concern us."""
     if path.rpartition("/")[2] == EACH:  # pictures there go along with its prompts: it is no image folder

@@ -47,6 +47,21 @@ def test_the_innermost_and_latest_mount_counts(proc: Path, path: str, where: tup
 
 
 @pytest.mark.parametrize(
+    ("path", "dated"),
+    [
+        ("/home/jane", True),
+        ("/mnt/my/x", True),
+        ("/mnt/my share/x", False),
+        ("/home/jane/remote", False),
+        ("/media/stick/x", False),
+    ],
+)
+def test_which_file_systems_date_directories(proc: Path, path: str, dated: bool) -> None:
+    """This machine's own; of shares, of what programs mount and of disks of other systems nobody knows."""
+    assert kernel.dates_directories(path) == dated
+
+
+@pytest.mark.parametrize(
     ("path", "kind"),
     [
         ("/mnt/my share/x", "nfs4"),

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astria_sync.core.model import FolderSight, Look
-from astria_sync.scan import EMPTY, Root, contents, is_left_alone, is_utf8, look
-from astria_sync.sights import concerns_us, is_plain, stamp_of, suffix_of
+from astria_sync.scan import EMPTY, Root, contents, is_left_alone, look
+from astria_sync.sights import concerns_us, is_plain, is_utf8, stamp_of, suffix_of
 
 
 @pytest.fixture
