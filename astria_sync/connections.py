@@ -4,112 +4,25 @@ An httpx transport, since httpcore hands a body on in pieces of 64 KiB that are 
 a core. Heads, and bodies without a length, are h11's to understand. No proxies: with one in the environment httpx's own is used.
 """
 
-import math
-import select
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import h11
 import httpx
 
-_PIECE: Final = 256 * 1024  # bytes; larger ones leave the processor's cache before they are written
-# Seconds that packets are let come together: each that wakes us costs more than to take what it brings.
-_GATHERING: Final = 0.02
+from astria_sync.connection import Connection, Origin, as_httpx
+
+_PIECE: Final = 1024 * 1024  # bytes; for each piece the threads take turns in the interpreter three times
 _HEAD: Final = 64 * 1024
 _LONGEST_HEAD: Final = 100 * 1024
 _KEPT: Final = 5.0  # seconds that a connection is kept without being used
 _BODILESS: Final = frozenset({204, 304})
 
-_Done = TypeVar("_Done")
-Origin = tuple[str, str, int]
 _Trace = Callable[[str, Mapping[str, Any]], None]
-
-
-class Connection:
-    """One, that is asked for one thing at a time. Whoever limits reads puts a `read` and a `read_into` of their own here."""
-
-    def __init__(self, origin: Origin, sock: socket.socket) -> None:
-        self.origin = origin
-        self.expires = 0.0  # on the monotonic clock, once it is idle
-        self._socket = sock
-        self._poll = select.poll()
-        self._wakes_at = 1
-
-    def get_extra_info(self, what: str) -> Any:
-        """Where it leads to (server_addr), as httpcore's streams tell it."""
-        return self._socket.getpeername() if what == "server_addr" else None
-
-    def begin(self, context: ssl.SSLContext | None, wait: float | None) -> None:
-        """Greet the host, by TLS if there is a context. From then on it is waited for here, not by Python's sockets."""
-        with _as_httpx(httpx.ConnectTimeout, httpx.ConnectError):
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if context:
-                self._socket.settimeout(wait)
-                self._socket = context.wrap_socket(self._socket, server_hostname=self.origin[1])
-            self._socket.settimeout(0)
-        self._poll.register(self._socket, select.POLLIN)
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._socket.close()
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """What has come, of a head; waits for it."""
-        with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
-            return self._waiting(self._socket.recv, max_bytes, timeout)
-
-    def read_into(self, view: memoryview, timeout: float | None = None) -> int:
-        """What has come, of a body; waits for it. 0 at its end."""
-        with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
-            size = self._waiting(self._socket.recv_into, view, timeout, len(view))
-        if size and isinstance(self._socket, ssl.SSLSocket):
-            # It gives 16 KiB at once, however much has come: take the rest of it too.
-            with suppress(OSError):  # nothing more for now; what else it may be, the next read tells
-                while size < len(view) and (more := self._socket.recv_into(view[size:])):
-                    size += more
-        return size
-
-    def write(self, data: bytes, timeout: float | None = None) -> None:
-        with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
-            while data:
-                data = data[self._waiting(self._socket.send, data, timeout) :]
-
-    def _waiting(self, do: Callable[[Any], _Done], what: Any, wait: float | None, gather: int = 1) -> _Done:
-        """Mostly something is there already, so that nobody need ask first. `gather`: bytes that are worth waking up for."""
-        until = 0.0
-        while True:
-            try:
-                return do(what)
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
-                reads = do != self._socket.send and not isinstance(error, ssl.SSLWantWriteError)
-            now = time.monotonic()
-            # A part of a TLS record is nothing yet: however its bytes trickle, they have the time of one read.
-            until = until or (math.inf if wait is None else now + wait)
-            if gather > 1:
-                self._wait(select.POLLIN, gather, min(_GATHERING, until - now))
-                gather = 1
-            elif now >= until or not self._wait(select.POLLIN if reads else select.POLLOUT, 1, until - now):
-                raise TimeoutError("timed out")
-
-    def _wait(self, wanted: int, least: int, timeout: float) -> bool:
-        """Until so many bytes are there to be read (or it can be written), or the time is over; the end counts as any number."""
-        if self._wakes_at != least:
-            self._wakes_at = least
-            with suppress(OSError):  # else, as where a system knows no such thing, each packet wakes us
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
-        self._poll.modify(self._socket, wanted)
-        return bool(self._poll.poll(None if timeout == math.inf else timeout * 1000))
-
-    @property
-    def usable(self) -> bool:
-        """Whether it can be used once more: something to be read, by TLS already or not, is no answer to what is asked next."""
-        more = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
-        return time.monotonic() <= self.expires and not more and not self._wait(select.POLLIN, 1, 0)
 
 
 class Connections(httpx.BaseTransport):
@@ -154,8 +67,20 @@ class Connections(httpx.BaseTransport):
         """The latest one to this host, if there is one; makes room for a new one otherwise."""
         with self._lock:
             self._busy += 1
-            spent = [one for one in self._idle if not one.usable]
-            self._idle = [one for one in self._idle if one not in spent]
+        while found := self._taken(origin):
+            if (
+                found.usable
+            ):  # which takes a look at its socket: not while the other threads wait for the list
+                break
+            found.close()
+        return found
+
+    def _taken(self, origin: Origin) -> Connection | None:
+        """The latest one to this host, whatever has become of it; those that nobody will use any more are closed."""
+        now = time.monotonic()
+        with self._lock:
+            spent = [one for one in self._idle if one.expires < now]
+            self._idle = [one for one in self._idle if one.expires >= now]
             found = next((one for one in reversed(self._idle) if one.origin == origin), None)
             if found:
                 self._idle.remove(found)
@@ -171,7 +96,7 @@ class Connections(httpx.BaseTransport):
         trace: _Trace = request.extensions.get("trace") or (lambda _event, _info: None)
         trace("connection.connect_tcp.started", {"host": host, "port": port})
         wait = request.extensions.get("timeout", {}).get("connect")
-        with _as_httpx(httpx.ConnectTimeout, httpx.ConnectError):
+        with as_httpx(httpx.ConnectTimeout, httpx.ConnectError):
             sock = socket.create_connection((host, port), wait)
         connection = Connection(origin, sock)
         try:
@@ -201,7 +126,7 @@ def _ask(
     timeouts: Mapping[str, float | None],
     give_back: Callable[..., None],
 ) -> httpx.Response:
-    with _as_httpx():
+    with as_httpx():
         talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
         head = h11.Request(
             method=request.method, target=request.url.raw_path, headers=list(request.headers.raw)
@@ -222,14 +147,14 @@ def _ask(
 def _next(talk: h11.Connection, connection: Connection, wait: float | None) -> Any:
     """What came next, by h11."""
     while True:
-        with _as_httpx():
+        with as_httpx():
             event = talk.next_event()
         if event is not h11.NEED_DATA:
             return event
         data = connection.read(_HEAD, wait)
         if not data and talk.their_state is h11.SEND_RESPONSE:
             raise httpx.RemoteProtocolError("its host ended the connection without an answer")
-        with _as_httpx():
+        with as_httpx():
             talk.receive_data(data)
 
 
@@ -280,21 +205,3 @@ class _Body(httpx.SyncByteStream):
         if not self._closed:
             self._closed = True
             self._give_back(self._connection, good=self._whole)
-
-
-@contextmanager
-def _as_httpx(
-    late: type[httpx.TransportError] = httpx.ReadTimeout,
-    broken: type[httpx.TransportError] = httpx.ReadError,
-) -> Iterator[None]:
-    """What went wrong, in httpx's words, which the callers know."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise late(str(error)) from error
-    except OSError as error:
-        raise broken(str(error)) from error
-    except h11.RemoteProtocolError as error:
-        raise httpx.RemoteProtocolError(str(error)) from error
-    except h11.LocalProtocolError as error:
-        raise httpx.LocalProtocolError(str(error)) from error

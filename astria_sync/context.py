@@ -19,9 +19,6 @@ from astria_sync.settings import Models, Settings, Watch
 
 # Rows of one burst: a file dropped with hundreds of others must not slip out before the others are seen.
 BURST_SECONDS: Final = 600.0
-_AHEAD: Final = (
-    2  # of so many downloads under way one more waits with the pool: none of its threads waits for a commit
-)
 _SAME_LOOK: Final = 60.0
 _KNOCK: Final = 60.0  # seconds at most between looks whether the network is back or the token was renewed: people wait for it
 
@@ -100,7 +97,7 @@ class Context:
     @property
     def ahead(self) -> int:
         """Downloads that wait with the pool, so that none of its threads waits for a commit."""
-        return max(1, self.settings.limits.downloads // 2)
+        return self.settings.limits.downloads
 
     def free(self, lane: Lane) -> int:
         """How many more pieces of work this lane takes; of downloads a few more than are carried out at once."""

@@ -26,6 +26,13 @@ def _new(path: str, flags: int) -> int:
     return _there(path, flags | os.O_EXCL)
 
 
+def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
+    """Write it all, though a file without a buffer may take less at once."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
 def leads_out(path: Path | str, top: Path | str) -> bool:
     """Whether links lead out of `top` on the way from it to `path`; `top` itself may be one."""
     real, base = os.path.realpath(path), os.path.realpath(top)
@@ -96,8 +103,10 @@ class Disk:
 
     def begin(self, part: Path) -> IO[bytes]:
         """A new file. Never the old one made empty: after a crash in `publish` it is the finished one as well."""
+        with suppress(FileExistsError):
+            return self.open(part, "w+b")
         self.remove(part)
-        return self.open(part, "wb")
+        return self.open(part, "w+b")
 
     def told_of(self, folder: Path) -> os.statvfs_result:
         """What the system tells of the disk of a folder."""
@@ -109,8 +118,11 @@ class Disk:
         return disk.f_bavail * disk.f_frsize
 
     def open(self, path: Path, mode: str) -> IO[bytes]:
-        """Open a file of ours, in a binary mode; "wb" is for a new one. No link is followed."""
-        return open(path, mode, opener=_new if mode == "wb" else _there)
+        """Open a file of ours, in a binary mode; "w+b" is for a new one. No link is followed.
+
+        Without a buffer, since what is written comes in large pieces: so it is written with `write_all`.
+        """
+        return open(path, mode, buffering=0, opener=_new if mode == "w+b" else _there)
 
     def sync(self, file: IO[bytes]) -> None:
         """Make what was written durable. After a failure the file must be thrown away: its pages count as clean."""
@@ -158,7 +170,7 @@ class Disk:
         part = path.with_name(temporary_name(path.name))
         try:
             with self.begin(part) as file:
-                file.write(data)
+                write_all(file, data)
                 self.sync(file)
             self.replace(part, path)
         except OSError:

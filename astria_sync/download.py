@@ -21,8 +21,9 @@ from astria_sync.connections import Connections
 from astria_sync.core.naming import temporary_name
 from astria_sync.core.speed import LEAST, WINDOW, Speed
 from astria_sync.core.work import Download, NotSaved, Saved
-from astria_sync.disk import Disk, leads_out
+from astria_sync.disk import Disk, leads_out, write_all
 from astria_sync.reads import Reads, TooSlow
+from astria_sync.seen import Seen
 
 _REDIRECTS: Final = 5
 _LONGEST_WHY: Final = 300  # characters of what a library says, which may hold what the server sent
@@ -32,9 +33,8 @@ _HEAD: Final = 120.0
 # Bytes; nothing of Astria's comes near: its largest pictures have some 50 MB.
 _LARGEST: Final = 8 * 1024**3
 _LARGEST_STILL: Final = 512 * 1024**2
-_FLOOR: Final = (
-    64 * 1024**2
-)  # bytes of the disk that a picture leaves free: the state may lie on the same one
+# Bytes of the disk that a picture leaves free: the state may lie on the same one.
+_FLOOR: Final = 64 * 1024**2
 _LOOK: Final = 16 * 1024**2  # bytes between looks at how much is free
 
 
@@ -62,6 +62,7 @@ class Downloader:
         """`plain_http`: Astria itself is a stand-in on this machine, over http; then its pictures may be."""
         self._disk = disk or Disk()
         self._clock = clock
+        self._seen = Seen(clock)
         self._reads = Reads(clock)
         self._hosts = picturehosts.PictureHosts(local=plain_http)
         if transport is None and (plain_http or not picturehosts.proxied()):  # no proxy leads to this machine
@@ -85,11 +86,7 @@ class Downloader:
     def fetch(self, work: Download) -> Saved | NotSaved:
         """Download one picture, going on where a former attempt stopped if the server still has the same one."""
         part = work.folder / temporary_name(work.stem)
-        if not self._disk.mounted(work.mount):
-            why = f"the disk of {work.folder} is not mounted"
-            return NotSaved(why=why, etag=work.resume_etag, kept=work.resume_at, local=True)
-        if work.output and leads_out(work.folder, work.output):
-            why = f"{work.folder} leads out of {work.output} by a link; remove the link"
+        if why := self._out_of_place(work):
             return NotSaved(why=why, etag=work.resume_etag, kept=work.resume_at, local=True)
         self._reads.limit(self._clock() + _HEAD, f"its host did not answer within {_HEAD:.0f} s")
         try:
@@ -121,8 +118,9 @@ class Downloader:
             total = _length(response, start)
             digest = hashlib.sha256()
             with self._disk.open(part, "r+b") if start else self._disk.begin(part) as file:
-                _hash_start(file, digest, start)
-                file.truncate()
+                if start:
+                    _hash_start(file, digest, start)
+                    file.truncate()
                 self._check_room(part, total, etag, start)
                 speed = Speed(self._clock())
                 broken = self._copy(response, file, part, digest, start, speed)
@@ -133,7 +131,20 @@ class Downloader:
                     broken = f"the connection ended after {size:,} of {total:,} bytes"
                 if broken:
                     return NotSaved(why=broken, etag=etag, kept=size, moved=speed.total >= LEAST)
-        return self._publish(work, part, size, digest.hexdigest())
+                kind, problem = media.examine(file, size)
+        if kind is None or problem:
+            self._disk.remove(part)
+            return NotSaved(why=f"what came {problem}")
+        return self._publish(part, work.stem + kind.extension, size, digest.hexdigest())
+
+    def _out_of_place(self, work: Download) -> str:
+        """Why nothing may be written there; "" if something may."""
+        if not self._seen.lately(work.mount, lambda: self._disk.mounted(work.mount)):
+            return f"the disk of {work.folder} is not mounted"
+        folder, output = work.folder, work.output
+        if output and not self._seen.lately((folder, output), lambda: not leads_out(folder, output)):
+            return f"{folder} leads out of {output} by a link; remove the link"
+        return ""
 
     def _copy(
         self, response: httpx.Response, file: IO[bytes], part: Path, digest: Any, start: int, speed: Speed
@@ -145,7 +156,7 @@ class Downloader:
             self._reads.limit(speed.until, why)
             # As they come: pieces of a fixed size would be held back, and lost when the connection breaks.
             for chunk in response.iter_raw():
-                file.write(chunk)
+                write_all(file, chunk)
                 digest.update(chunk)
                 speed.took(len(chunk), self._clock())
                 self._reads.limit(speed.until, why)
@@ -165,7 +176,7 @@ class Downloader:
 
     def _check_room(self, part: Path, total: int | None, etag: str, start: int) -> None:
         """Raise Refused if the disk has no room for the rest: a disk that is filled up takes more with it than one picture."""
-        rest = 0 if total is None else max(0, total - self._disk.size(part))
+        rest = 0 if total is None else max(0, total - start)
         free = self._disk.free(part.parent)
         if free < rest + _FLOOR:
             why = f"{part.parent} has {free / 1e6:,.0f} MB free, which is not enough; make room"
@@ -229,15 +240,8 @@ class Downloader:
             kept=work.resume_at,
         )
 
-    def _publish(self, work: Download, part: Path, size: int, sha256: str) -> Saved | NotSaved:
-        with self._disk.open(part, "rb") as file:
-            kind = media.sniff(file.read(64))
-            file.seek(0)
-            problem = media.complete(file, size) if kind else "is no picture or video"
-        if kind is None or problem:
-            self._disk.remove(part)
-            return NotSaved(why=f"what came {problem}")
-        final = part.with_name(work.stem + kind.extension)
+    def _publish(self, part: Path, name: str, size: int, sha256: str) -> Saved | NotSaved:
+        final = part.with_name(name)
         if not self._disk.publish(part, final):
             if not self._is_there(final, size, sha256):
                 return NotSaved(why=f"another file lies at {final}; move it away", local=True)

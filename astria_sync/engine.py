@@ -217,7 +217,8 @@ class Engine:
     def _take(self, message: Any) -> None:
         if isinstance(message, Outcome):
             key = self.ctx.finish(message.work)
-            self.ctx.say("debug", f"came back: {type(message.work).__name__} {key}")
+            if log.isEnabledFor(logging.DEBUG):
+                self.ctx.say("debug", f"came back: {type(message.work).__name__} {key}")
             if message.failure is not None:
                 log.debug("%s failed", type(message.work).__name__, exc_info=message.failure)
             self._outcomes[type(message.work)](message)

@@ -1,5 +1,6 @@
 """Finished pictures: which there are, which are to be fetched next, and the sidecar that closes a prompt."""
 
+import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from astria_sync.context import Context
 from astria_sync.core import work
 from astria_sync.core.expiry import KEPT, deleted_at
 from astria_sync.core.lifecycle import Event, PromptState
-from astria_sync.core.model import Prompt
+from astria_sync.core.model import Image, Prompt
 from astria_sync.core.naming import picture_name, sidecar_name
 from astria_sync.core.pictures import numbered
 from astria_sync.core.wire import RemotePrompt, as_time
@@ -21,7 +22,15 @@ from astria_sync.turns import Turns
 _CLEAN_POLLS: Final = 3  # fewer pictures than asked for: so often in a row the list must not grow
 _QUIET_POLLS: Final = 20  # times poll_seconds without a new picture
 _ENOUGH: Final = 4  # attempts, for what was pulled and should not be there any more
-_PLACE: Final = "SELECT output, folder, stem, remote_id FROM prompts WHERE id = ?"
+_PLACES: Final = (
+    "SELECT id, output, folder, stem, remote_id FROM prompts WHERE id IN (SELECT value FROM json_each(?))"
+)
+# A picture's prompt, and whether that one waits for other pictures too.
+_OF: Final = (
+    "SELECT p.id, p.source_id, p.remote_id, EXISTS ("
+    "SELECT 1 FROM images o WHERE o.prompt_id = p.id AND o.state = 'wanted' AND o.id != i.id) AS waits "
+    "FROM images i JOIN prompts p ON p.id = i.prompt_id WHERE i.id = ?"
+)
 _PATIENCE: Final = 600.0  # seconds since the first picture, where Astria does not say that it is done
 
 
@@ -111,9 +120,12 @@ class Fetching:
         if self.ctx.stopping:
             return
         free = self.ctx.free(work.Lane.DOWNLOADS)
-        for image in self.turns.next(free) if free else ():
-            # Of the prompt, which has fifty columns, only what names a file.
-            (of,) = self.ctx.journal.rows(_PLACE, [image.prompt_id])
+        images = self.turns.next(free) if free else []
+        # Of the prompts, which have fifty columns, only what names a file, and of all at once.
+        prompts = json.dumps([image.prompt_id for image in images])
+        places = {row["id"]: row for row in self.ctx.journal.rows(_PLACES, [prompts])} if images else {}
+        for image in images:
+            of = places[image.prompt_id]
             if image.pulled and not self.room.takes(of["output"]):
                 later = self.ctx.now + self.ctx.backoff(1)
                 self.ctx.journal.change("images", image.id, next_at=later)
@@ -143,26 +155,30 @@ class Fetching:
 
     def downloaded(self, piece: work.Download, result: work.Saved | work.NotSaved) -> None:
         """A download ended."""
-        journal = self.ctx.journal
-        image = next(iter(journal.images("id = ?", [piece.image_id])), None)
-        if image is None:
+        found = self.ctx.journal.rows(_OF, [piece.image_id])
+        if not found:
             return  # a file of ours has taken the generation over meanwhile
-        if isinstance(result, work.Saved):
-            values = {
-                "file": result.file,
-                "size": result.size,
-                "sha256": result.sha256,
-                "etag": "",
-                "kept": 0,
-                "reason": "",
-            }
-            journal.change("images", image.id, state="saved", saved_at=self.ctx.wall, **values)
-            (of,) = journal.rows("SELECT source_id, remote_id FROM prompts WHERE id = ?", [image.prompt_id])
-            self.ctx.event(
-                "image", image.id, of["source_id"], "saved", result.file, remote_id=of["remote_id"]
-            )
-            self.close(image.prompt_id)
+        if isinstance(result, work.NotSaved):
+            self._not_saved(self.ctx.journal.image(piece.image_id), result)
             return
+        (of,) = found
+        values = {
+            "file": result.file,
+            "size": result.size,
+            "sha256": result.sha256,
+            "etag": "",
+            "kept": 0,
+            "reason": "",
+        }
+        self.ctx.journal.change("images", piece.image_id, state="saved", saved_at=self.ctx.wall, **values)
+        of_it = {"remote_id": of["remote_id"]}
+        self.ctx.event("image", piece.image_id, of["source_id"], "saved", result.file, **of_it)
+        if not of["waits"]:
+            self.close(of["id"])
+
+    def _not_saved(self, image: Image, result: work.NotSaved) -> None:
+        """Why, and when it is tried again; or that it cannot be had any more."""
+        journal = self.ctx.journal
         attempt = 1 if result.moved else image.attempt + 1
         wait = self.ctx.backoff(attempt)
         journal.change(
@@ -213,9 +229,9 @@ class Fetching:
         if self.ctx.journal.value(wanted, [prompt_id]) is not None:
             return
         prompt = self.ctx.journal.prompt(prompt_id)
-        images = self.ctx.journal.images("prompt_id = ?", [prompt_id])
         if not prompt.complete or prompt.state is not PromptState.DOWNLOADING:
             return
+        images = self.ctx.journal.images("prompt_id = ?", [prompt_id])
         if any(image.state == "gone" for image in images):
             lost = sum(image.state == "gone" for image in images)
             self._move(

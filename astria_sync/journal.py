@@ -102,8 +102,8 @@ class Journal(Facts):
 
     # Reading
 
-    def _all(self, kind: type[Row], where: str, values: Sequence[Any] = ()) -> list[Row]:
-        table = f"{kind.__name__.lower()}s"
+    def _all(self, kind: type[Row], where: str, values: Sequence[Any] = (), index: str = "") -> list[Row]:
+        table = f"{kind.__name__.lower()}s {index and f'INDEXED BY {index}'}"
         rows = self._conn.execute(f"SELECT * FROM {table} WHERE {where}", values)
         return [read(kind, row) for row in rows]
 
@@ -138,6 +138,10 @@ class Journal(Facts):
     def images(self, where: str = "1", values: Sequence[Any] = ()) -> list[Image]:
         """Pictures, by prompt and number."""
         return self._all(Image, where + " ORDER BY prompt_id, n", values)
+
+    def first_images(self, where: str, values: Sequence[Any], *, index: str, order: str) -> list[Image]:
+        """So many pictures as the last of `values` says, the first ones in the order of an index."""
+        return self._all(Image, f"{where} ORDER BY {order} LIMIT ?", values, index)
 
     def source(self, source_id: int) -> Source:
         """One source; KeyError if there is none."""

@@ -24,7 +24,7 @@ _DRAIN: Final = (
     8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
 )
 _AT_ONCE: Final = 64  # messages in a step
-_TOGETHER: Final = 0.04  # seconds that a picture waits for others to be written down with
+_TOGETHER: Final = 0.1  # seconds that a picture waits for others to be written down with
 _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written
 
 

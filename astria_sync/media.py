@@ -66,12 +66,17 @@ def _by_brand(head: bytes) -> Kind:
 
 def complete(file: IO[bytes], size: int) -> str | None:
     """None if `file`, read from its start, is a whole picture or video of `size` bytes; else a clause why not."""
+    return examine(file, size)[1]
+
+
+def examine(file: IO[bytes], size: int) -> tuple[Kind | None, str | None]:
+    """The same, with what it is."""
     file.seek(0)
-    kind = sniff(file.read(HEAD_BYTES))
+    stream = structure.Stream(file, size)
+    kind = sniff(stream.head(HEAD_BYTES))
     if kind is None:
-        return "is no picture or video" if size else "is empty"
-    file.seek(0)
-    return structure.walk(_WALKERS[kind], file, size)
+        return None, "is no picture or video" if size else "is empty"
+    return kind, structure.walk(_WALKERS[kind], stream)
 
 
 def check_upload(path: Path) -> str | None:

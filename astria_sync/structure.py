@@ -4,12 +4,15 @@ Each walker returns None for a whole file, else a clause that says what is missi
 where the structure goes on. Bytes after a picture's end are left alone: phones append films and maps there.
 """
 
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import IO
 
-_BLOCK = 1 << 18
+_FIRST = 1 << 16  # bytes; most walks need no more than what is before the picture itself
+_BLOCK = 1 << 20
+_END_OF_JPEG = b"\xff\xd9"
 # In entropy-coded data FF 00 is a byte of data and FF D0…D7 are restarts; FF FF is filling before a marker.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _BOX_TYPE = re.compile(rb"[\x20-\x7e\xa9]{4}")
@@ -24,7 +27,7 @@ class Short(Exception):  # noqa: N818  # no error of anybody's: it only ends the
 
 
 class Stream:
-    """A file read once from its start to its end."""
+    """A file that is gone through once from its start to its end; what nobody looks at is not read."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self.size = size
@@ -37,12 +40,39 @@ class Stream:
     def position(self) -> int:
         return self._start + self._at
 
+    def head(self, count: int) -> bytes:
+        """The first bytes, fewer if the file has fewer; they stay to be taken."""
+        while len(self._buffer) < count and self._refill():
+            pass
+        return self._buffer[:count]
+
     def take(self, count: int) -> bytes:
         return b"".join(self.blocks(count))
 
     def skip(self, count: int) -> None:
-        for _ in self.blocks(count):
-            pass
+        end = self.position + count
+        if end > self.size:
+            raise Short(end)
+        self._at += count
+        if self._at > len(self._buffer):
+            self._go_to(end - 1)
+            if not self.head(1):  # it is shorter than it should be
+                self._go_to(self._file.seek(0, os.SEEK_END))
+                raise Short(end)
+            self._at = 1
+
+    def ends_with(self, tail: bytes) -> bool:
+        """Whether these are the last bytes of the file; then all before them is left alone."""
+        here, start = self.position, self.size - len(tail)
+        if start < here:
+            return False
+        self._go_to(start)
+        found = self.head(len(tail) + 1) == tail
+        self._go_to(self.size if found else here)
+        return found
+
+    def _go_to(self, position: int) -> None:
+        self._start, self._buffer, self._at = self._file.seek(position), b"", 0
 
     def blocks(self, count: int) -> Iterator[bytes]:
         """The next `count` bytes, in pieces."""
@@ -72,7 +102,7 @@ class Stream:
 
     def _refill(self) -> bool:
         kept = self._buffer[self._at :]
-        block = self._file.read(_BLOCK)
+        block = self._file.read(_BLOCK if self.position else _FIRST)
         self._start, self._at = self.position, 0
         self._buffer = kept + block if kept else block
         return bool(block)
@@ -90,6 +120,9 @@ def jpeg(stream: Stream) -> str | None:
         if length < 2:
             return _broken(stream)
         stream.skip(length - 2)
+        # Within a scan FF is followed by 00 or a restart alone, so no end of a part of it looks like the end of the picture.
+        if marker == 0xDA and stream.ends_with(_END_OF_JPEG):
+            return None
         scanned |= marker == 0xDA
     return "has no end marker"
 
@@ -184,9 +217,9 @@ def _broken(stream: Stream) -> str:
     return f"is damaged near byte {stream.position:,}"
 
 
-def walk(walker: Callable[[Stream], str | None], file: IO[bytes], size: int) -> str | None:
-    """Run a walker over the whole of a file that should have `size` bytes."""
-    stream = Stream(file, size)
+def walk(walker: Callable[[Stream], str | None], stream: Stream) -> str | None:
+    """Run a walker over the whole of a file."""
+    size = stream.size
     try:
         trouble = walker(stream)
         if trouble is None:

@@ -65,9 +65,9 @@ class Turns:
     def _images(self, index: str, which: str, order: str, busy: Sequence[int], count: int) -> list[Image]:
         marks = ",".join("?" * len(busy))
         which = f"{which} AND pulled = 0" if self.ordered_only else which
-        ids = self.ctx.journal.rows(
-            f"SELECT id FROM images INDEXED BY {index} "
-            f"WHERE {_WANTED} AND {which} AND id NOT IN ({marks}) ORDER BY {order} LIMIT ?",
+        return self.ctx.journal.first_images(
+            f"{_WANTED} AND {which} AND id NOT IN ({marks})",
             [self.ctx.now, *busy, count],
+            index=index,
+            order=order,
         )
-        return [self.ctx.journal.image(row["id"]) for row in ids]

@@ -95,7 +95,10 @@ class Halves:
         """Nothing (None) ends the thread that takes it."""
         with self._changed:
             self._waiting.append(piece)
-            self._changed.notify_all()  # also who waits for the first piece of all has patience from now on
+            if self._next() is None:  # who waits for the first piece of all has patience from now on
+                self._changed.notify_all()
+            else:
+                self._changed.notify()
 
     @property
     def ready(self) -> bool:
@@ -127,7 +130,8 @@ class Halves:
         """Its thread is free again."""
         with self._changed:
             self._under_way[piece.half] -= 1
-            self._changed.notify()
+            if self._waiting:
+                self._changed.notify()
 
     def withdraw(self) -> Sequence[work.Download]:
         """Take back what nobody has taken."""

@@ -21,8 +21,13 @@ LONGEST_FUNCTION = 60
 # Library → the modules that know it; all others would have to change if it were exchanged.
 KNOWN_TO = {
     "sqlite_utils": {"astria_sync/journal.py", "astria_sync/schema.py", "astria_sync/statefile.py"},
-    "httpx": {"astria_sync/api.py", "astria_sync/connections.py", "astria_sync/download.py"},
-    "h11": {"astria_sync/connections.py"},
+    "httpx": {
+        "astria_sync/api.py",
+        "astria_sync/connection.py",
+        "astria_sync/connections.py",
+        "astria_sync/download.py",
+    },
+    "h11": {"astria_sync/connection.py", "astria_sync/connections.py"},
     "watchdog": {"astria_sync/inotify.py"},
     "apscheduler": {"astria_sync/schedule.py"},
     "ruamel": {"astria_sync/yamlblock.py"},

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from astria_sync import connections
-from astria_sync.connections import _KEPT, Connection, Connections
+from astria_sync import connection as connection_module
+from astria_sync.connection import Connection
+from astria_sync.connections import _KEPT, Connections
 from astria_sync.picturehosts import proxied
 from astria_sync.reads import Reads, TooSlow
 
@@ -318,7 +319,7 @@ def test_records_that_trickle(monkeypatch):
     trickling = Trickling()
     connection = Connection(("https", "a", 443), trickling)
     connection._poll = trickling
-    monkeypatch.setattr(connections, "time", trickling)
+    monkeypatch.setattr(connection_module, "time", trickling)
     with pytest.raises(httpx.ReadTimeout):
         connection.read_into(memoryview(bytearray(9)), 5.0)
     assert trickling.now <= 7.0  # the moment in which more may come besides
@@ -379,7 +380,7 @@ def test_a_host_that_pauses_within_a_body(secret):
 
 def test_a_system_that_wakes_for_each_packet(monkeypatch):
     """Where it cannot be told to wait for more, the bytes are the same, and the connection is kept."""
-    monkeypatch.setattr(connections.socket, "SO_RCVLOWAT", 9999)
+    monkeypatch.setattr(connection_module.socket, "SO_RCVLOWAT", 9999)
     host = Pausing()
     host.taken.release(100)
     host.says = [HEAD + b"\r\n" + BODY] * 2

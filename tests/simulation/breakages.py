@@ -122,7 +122,7 @@ BREAKAGES = (
     Breakage("one look is enough, and never waited for", Sending, "lost", _look_at_once),
     Breakage("a commit is not on disk before a request goes out", world, "open_journal", _unsynced),
     Breakage("no fsync before a picture has its final name", PowerDisk, "make_durable", lambda *_: None),
-    Breakage("what came is not looked at", media, "complete", lambda *_: None),
+    Breakage("what came is not looked at", media, "examine", lambda *_: (media.JPEG, None)),
     Breakage("what is still being written is sent", Settling, "see", lambda *_, **__: True),
     Breakage(
         "a request is recognised by its words alone",
