@@ -116,19 +116,21 @@ BENCHMARK = Benchmark(
         "in nginx's log to the last picture in the journal, or to the end of the tool. Before each the disk is at rest."
     ),
     limits=(
-        "CPU: 8 to 10 ms for each picture beside curl's 2 or 3, on two cores that nginx needs as well. One thread alone takes 6.6 ms for "
-        "the download: SHA-256 1.4, the look through the structure 1.3, socket to disk 1.6, Python around the request and its answer 1.5. "
-        "The engine adds 3 to 4, of which each picture has its share of three steps, and nine threads take turns in one interpreter: "
-        "45 % of the CPU on the gigabit line is the kernel's, a third of that waking threads. The disk is no limit: with file and "
-        "folder synced, 500 pictures of 2 MB take it 0.7 s."
+        "CPU: 5 to 6 ms for each picture beside curl's 2 to 2.5, on two cores that nginx needs as well. SHA-256 takes 1 of it, socket to "
+        "disk 1.5, Python around the request and its answer 0.6, the engine's share of its steps 0.3, and the rest is that nine threads "
+        "take turns in one interpreter: after each call that lets go of it a thread waits for its turn, which is two switches and a "
+        "wake-up in the kernel. The disk is no limit: with file and folder synced, 500 pictures of 2 MB take it 0.7 s."
     ),
     tried=(
-        "That helped: bodies from the socket into one buffer of 256 KiB instead of httpcore's pieces (a third of the downloader's CPU), "
-        "downloads that wait with the pool, one commit for pictures that come within 40 ms (the engine's CPU on the gigabit line: from "
-        "2.1 s to 0.8). That did not: larger reads through httpcore (what is copied three times then also faults in new pages), pieces of "
-        "512 KiB, 12 or 16 threads instead of 8, longer turns of the interpreter (sys.setswitchinterval). What helped on the gigabit line "
-        "above all: to be woken only when 256 KiB have come, or after 20 ms (SO_RCVLOWAT), and to write down what tells of a picture with "
-        "the next pictures instead of by itself (0.79 → 0.58 of a core; curl, which checks, syncs and records nothing, has 0.25)."
+        "That helped: bodies from the socket into one buffer instead of httpcore's pieces (a third of the downloader's CPU), "
+        "downloads that wait with the pool, one commit for pictures that come at about the same time, to be woken only when a piece has "
+        "come (SO_RCVLOWAT). Then, by counting where threads wait for the interpreter (perf, sched_switch): pieces of 1 MiB, a file that "
+        "is looked at through the descriptor that wrote it, a dozen lstat a picture asked once a second, two questions to SQLite fewer: "
+        "158 → 85 switches a picture; and no search through a JPEG's scan, if the file ends as it should (0.6 ms with the interpreter "
+        "held). Together 2.6 → 1.8 × curl on loopback, 0.58 → 0.42 of a core on the gigabit line (curl, which checks, syncs and records "
+        "nothing, has 0.25). That did not help: larger reads through httpcore (what is copied three times then also faults in new "
+        "pages), pieces of 512 KiB while each was taken as it came, 12 or 16 threads instead of 8, a lock that lets one or two threads "
+        "write and hash, longer turns of the interpreter (sys.setswitchinterval)."
     ),
     measure=_measure,
 )
