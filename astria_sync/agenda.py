@@ -18,9 +18,8 @@ class Agenda:
     """Root → folder → whether with all below."""
 
     ctx: Context
-    at_rest: Callable[
-        [str], Mapping[str, str]
-    ]  # what is known so well of a root that it need not be told again
+    # What is known so well of a root that it need not be told again.
+    at_rest: Callable[[str], Mapping[str, str]]
     roots: dict[str, dict[str, bool]] = field(default_factory=dict)
     _heard: dict[str, float | None] = field(default_factory=dict, init=False)
     _began: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # on both clocks

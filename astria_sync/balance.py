@@ -11,9 +11,8 @@ from astria_sync.costs import PAID_BETWEEN, TABLES
 LOW: Final = "low_balance"  # in the state's `meta`: a sentence for `status`
 _EVERY: Final = 3600.0  # seconds between questions
 _SOON: Final = 60.0  # seconds, when what was told last cannot be true any more
-_SELDOM: Final = (
-    10.0  # seconds between sums of what was paid since: a day of thousands takes milliseconds to add up
-)
+# Seconds between sums of what was paid since: a day of thousands takes milliseconds to add up.
+_SELDOM: Final = 10.0
 _FIRST: Final = 300.0  # seconds after the start
 _DAY: Final = 86_400.0
 _LEAST: Final = USD // 2  # half a dollar is little, whatever a day costs

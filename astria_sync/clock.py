@@ -3,9 +3,8 @@
 import time
 from typing import Final, Protocol
 
-AHEAD: Final = (
-    "clock_ahead"  # in the state's `meta`: seconds that `now` is ahead of `wall`, since that was set
-)
+# In the state's `meta`: seconds that `now` is ahead of `wall`, since that was set.
+AHEAD: Final = "clock_ahead"
 
 
 class Clock(Protocol):

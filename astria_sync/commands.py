@@ -135,10 +135,9 @@ class Commands:
             for image in late:
                 self.journal.change("images", image.id, next_at=0, attempt=0)
             return bool(late)
+        # A pack is run once; who wants one of its prompts again writes it into a .prompt file.
         if source.missing_since is not None or prompt.spare_of is not None or prompt.pack_run is not None:
-            return (
-                False  # a pack is run once; who wants one of its prompts again writes it into a .prompt file
-            )
+            return False
         if prompt.state is PromptState.DELETED or prompt.remote_id is not None:
             # Astria could not make it, or lost it before its pictures were here: it stays on record, and is asked for anew.
             lost = self.journal.prompts(f"id = ? AND id IN ({FAILED_PROMPTS} AND o.id = ?)", [prompt.id] * 2)

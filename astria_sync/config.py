@@ -175,9 +175,8 @@ class _Loader:
         """What `[tune]` and `[prompt]` say."""
         if not (self.top.get("tune") or self.top.get("prompt")):
             return {}, {}
-        from astria_sync import (
-            tunefile,  # here, since all that can be said of tunes and prompts is no light thing
-        )
+        # Here, since all that can be said of tunes and prompts is no light thing.
+        from astria_sync import tunefile
 
         where = self.where("tune")
         tune, wrong = check(self.top.get("tune", {}), tunefile.INHERITED, where=where)

@@ -24,9 +24,8 @@ from astria_sync.prompting import Prompting
 from astria_sync.tuning import Tuning
 from astria_sync.vanishing import Vanishing
 
-_GONE_AFTER: Final = (
-    4  # times in a row that an object is not shown where it should be: a list that lags once is no loss
-)
+# Times in a row that an object is not shown where it should be: a list that lags once is no loss.
+_GONE_AFTER: Final = 4
 _EXPIRY_EVERY: Final = 60.0  # seconds between looks for tunes whose 30 days are over
 RUNNING: Final = {
     "tune": "state = 'training'",

@@ -27,9 +27,8 @@ log = logging.getLogger("astria_sync")
 _STATUS_EVERY: Final = 1.0  # seconds at least, and never more than a fiftieth of the time goes into it
 _COSTS: Final = 50.0
 _PATIENCE: Final = 60.0  # seconds by which the start is extended, as long as the loop turns
-_LONGEST_LOOK: Final = (
-    300.0  # seconds: whoever waits for the start waits no longer for a share that does not answer
-)
+# Seconds: whoever waits for the start waits no longer for a share that does not answer.
+_LONGEST_LOOK: Final = 300.0
 _TIMEOUTS: Final = 7  # a free connection, a connection, and five for the answer (api.py)
 _SLACK: Final = 300.0  # seconds for what has no time-out of its own: names, proxies, a busy machine
 _NETWORK: Final = {Lane.UPLOADS, Lane.REQUESTS}

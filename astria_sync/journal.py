@@ -29,9 +29,8 @@ class Journal(Facts):
 
     def __init__(self, database: Database, place: Place | None = None) -> None:
         """Take over a database whose schema is current, and which lies at `place`; `open_journal` makes one."""
-        self.on_commit: Callable[[Sequence[Happening]], None] | None = (
-            None  # told what is durable, never else
-        )
+        # Told what is durable, never else.
+        self.on_commit: Callable[[Sequence[Happening]], None] | None = None
         self._happened: list[Happening] = []  # in the transaction under way
         super().__init__()
         self._use(database, place)

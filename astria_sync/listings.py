@@ -48,9 +48,8 @@ class Recall:
     believes: bool
     wall: float
     _kept: dict[str, bytes] = field(default_factory=dict)
-    _dated: dict[int, bool] = field(
-        default_factory=dict
-    )  # device → whether its file system dates directories
+    # Device → whether its file system dates directories.
+    _dated: dict[int, bool] = field(default_factory=dict)
 
     def known(
         self, directory: str, path: str, info: os.stat_result, descriptor: int

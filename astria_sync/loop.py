@@ -20,9 +20,8 @@ _LONGEST_WAIT: Final = 60.0  # seconds; something always wakes the loop within i
 _SHORTEST_WAIT: Final = 1.0  # ... but need not more often than this only to look at the clock
 _SOON: Final = 0.002
 _AWAITED: Final = 0.1
-_DRAIN: Final = (
-    8.0  # seconds that requests under way are waited for at the end; what is not answered by then is unsure
-)
+# Seconds that requests under way are waited for at the end; what is not answered by then is unsure.
+_DRAIN: Final = 8.0
 _AT_ONCE: Final = 64  # messages in a step
 _TOGETHER: Final = 0.1  # seconds that a picture waits for others to be written down with
 _STATE_TROUBLE: Final = 2.0  # seconds between attempts to write to a state that cannot be written

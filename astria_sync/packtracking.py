@@ -30,9 +30,8 @@ from astria_sync.wording import made_besides
 
 _MONTH: Final = 31 * 86400.0  # Astria deletes after 30 days
 _CLEAN: Final = 3  # looks that show no prompt more
-_PATIENCE: Final = (
-    10  # times reconcile_after_seconds without a new prompt, before those that are missing are given up
-)
+# Times reconcile_after_seconds without a new prompt, before those that are missing are given up.
+_PATIENCE: Final = 10
 _ASKED_FOR: Final = "((state = 'unsure' AND on_pictures = 0) OR state = 'generating') AND next_at <= ? AND watermark IS NOT NULL"
 _RUNS_ON: Final = (  # runs on these tunes, and on what Astria made besides one of them
     "SELECT k.id AS run, t.remote_id AS tune, t.id != k.tune_id AS spare FROM tunes t "

@@ -19,9 +19,8 @@ from astria_sync.following import Following
 from astria_sync.late import expect
 from astria_sync.mocks import is_mock
 
-_FRESH_SECONDS: Final = (
-    60.0  # a watermark for tunes is no older: one made elsewhere in between would pass for ours
-)
+# A watermark for tunes is no older: one made elsewhere in between would pass for ours.
+_FRESH_SECONDS: Final = 60.0
 # How far back something unsent is to be looked for. Of prompts there may be thousands: those that it is said of have an index.
 _UNSOUGHT: Final = {
     "tune": "SELECT max(adoptable) FROM tunes JOIN sources ON sources.id = source_id "

@@ -141,9 +141,8 @@ class Prompt:
     needs_mc: int | None
     past_limit: bool
     spare_of: int | None = None  # the row that asked once and got this one too
-    unread: int = (
-        0  # 1: to be looked for among the records beside the pictures, 2: once its folder is read; 0: done
-    )
+    # 1: to be looked for among the records beside the pictures, 2: once its folder is read; 0: done.
+    unread: int = 0
     pack_run: int | None = None  # the run of a pack that made it; its source is then an image folder
     template: int | None = None  # which of the pack's prompts it is of
     pulled: bool = False  # made elsewhere: no file of ours asked for it (pulling.py)
@@ -224,16 +223,14 @@ class Look:
     recursive: bool
     folders: tuple[FolderSight, ...]
     began: float = 0.0  # on the engine's clock
-    still: float = (
-        0.0  # since when what it shows has not changed, on the same: since it ended, if nothing tells
-    )
+    # Since when what it shows has not changed, on the same: since it ended, if nothing tells.
+    still: float = 0.0
     touched: float = field(default=0.0, compare=False)  # the latest change in there, by the disk's clock
     complete: bool = True
     problem: str = ""
     unreadable: Mapping[str, str] = field(default_factory=dict)
-    unchanged: tuple[
-        str, ...
-    ] = ()  # folders that are as whoever asked knows them; they are not among `folders`
+    # Folders that are as whoever asked knows them; they are not among `folders`.
+    unchanged: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()  # mount points in the root, "." if it is one, that were there all the while
 
 

@@ -39,9 +39,8 @@ class Scene:
         self.wanted: set[tuple[str, str]] = set()
         self.maybe: set[tuple[str, str]] = set()
         self._texts: dict[str, str] = {}
-        self.lists_lie = (
-            False  # for so long that nobody can tell what was made: then twice is told, not excluded
-        )
+        # For so long that nobody can tell what was made: then twice is told, not excluded.
+        self.lists_lie = False
         self.folder("jane")
         self.prompt("jane/hiking.prompt", "hiking in the alps", num_images=2)
         self.prompt("scarf.prompt", "a red scarf on a table")
