@@ -120,6 +120,11 @@ def _round(top: Path, wanted: float, curl: str | None, openssl: str | None, roun
     return f"{count} photos, {size / _MEBIBYTE:,.0f} MiB in one request."
 
 
+def _span(what: str, rounds: _Rounds) -> Figure:
+    goals = [Goal(most=1.2, of="curl -F")]
+    return Figure(what=what, unit="s", ours=rounds.ours, beside={"curl -F": rounds.theirs}, goals=goals)
+
+
 def _measure(run: Run) -> Result:
     peers, wanted = look_for(["curl", "openssl"]), run.pick(1024.0, 8.0)
     curl, openssl = peers.here.get("curl"), peers.here.get("openssl")
@@ -129,23 +134,10 @@ def _measure(run: Run) -> Result:
         said = _round(run.folder("upload"), wanted, curl, None, plain)
         if openssl is not None:
             _round(run.folder("upload"), wanted, curl, openssl, secret)
-    goals = [Goal(most=1.2, of="curl -F")]
     return Result(
         figures=(
-            Figure(
-                what="the request, from its head to its last byte, without TLS",
-                unit="s",
-                ours=plain.ours,
-                beside={"curl -F": plain.theirs},
-                goals=goals,
-            ),
-            Figure(
-                what="the same over TLS, as to Astria",
-                unit="s",
-                ours=secret.ours,
-                beside={"curl -F": secret.theirs},
-                goals=goals,
-            ),
+            _span("the request, from its head to its last byte, without TLS", plain),
+            _span("the same over TLS, as to Astria", secret),
             Figure(
                 what="memory, its peak over that at rest",
                 unit="MiB",
