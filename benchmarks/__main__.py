@@ -68,6 +68,12 @@ def measured(one: Benchmark, run: Run) -> Result | None:
     return result
 
 
+def _times(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 or more")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns how many could not be measured; `make bench` does not mind, `make bench-smoke` does."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -75,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--smoke", action="store_true", help="tiny, in seconds: only whether it works; nothing is written"
     )
-    parser.add_argument("--rounds", type=int, help="instead of each benchmark's own number")
+    parser.add_argument("--rounds", type=_times, help="instead of each benchmark's own number, 1 or more")
     parser.add_argument(
         "--into", type=Path, metavar="FOLDER", help="write there, not into docs/ (with --smoke, too)"
     )
@@ -85,7 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := [name for name in given.names if name not in known]:
         parser.error(f"there is no {unknown[0]}; there are {', '.join(known)}")
     docs = given.into or DOCS
-    results = load(docs / "performance.json")
+    try:  # before minutes are spent on what could not be written
+        docs.mkdir(parents=True, exist_ok=True)
+        results = load(docs / "performance.json")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        parser.error(f"{docs / 'performance.json'} cannot be used ({error})")
     if given.page:
         write(docs, results)
         return 0
@@ -103,7 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if result is not None:
                 results[one.name] = result
             if result is not None and (given.into or not given.smoke):
-                docs.mkdir(parents=True, exist_ok=True)
                 write(docs, results)
     return failed
 

@@ -220,6 +220,30 @@ def test_a_name_that_is_none_is_refused(capsys):
     assert "there is no jump; there are idle," in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--rounds", "0"], "'0' is not 1 or more"),
+        (["--rounds", "two"], "'two' is not 1 or more"),
+        (["--into", "{here}/file"], "cannot be used"),
+        (["--into", "{here}/broken"], "cannot be used"),
+        (["--into", "{here}/strange"], "cannot be used"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_measured(arguments, told, tmp_path, capsys):
+    """A number of rounds that is none, a folder that cannot be written, figures that nobody can read."""
+    (tmp_path / "file").write_text("no folder")
+    for name, text in (("broken", "{"), ("strange", '{"idle": 3}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "performance.json").write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        program.main(["commands", "--smoke", *(one.format(here=tmp_path) for one in arguments)])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert told in said.err
+    assert said.out == ""
+
+
 def test_the_time_of_the_tests_may_be_told():
     """Who has timed `make test` anyway says so; then it is not run again."""
     with contextlib.ExitStack() as stack:
