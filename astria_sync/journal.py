@@ -50,13 +50,19 @@ class Journal(Facts):
         """
         told = len(self._happened)
         if self._conn.in_transaction:
+            # Always one name, where sqlite-utils draws one each time: three statements that nobody asks again, each step, push
+            # those that are asked again out of what is kept prepared. The innermost of a name is meant.
+            self._conn.execute("SAVEPOINT within")
             try:
-                with self._db.atomic():  # a savepoint
-                    yield
+                yield
             except BaseException:
+                if self._conn.in_transaction:  # some errors end all of it
+                    self._conn.execute("ROLLBACK TO within")
+                    self._conn.execute("RELEASE within")
                 del self._happened[told:]
                 self._forget_texts()
                 raise
+            self._conn.execute("RELEASE within")
             return
         self._conn.execute("BEGIN IMMEDIATE")
         try:

@@ -23,6 +23,7 @@ from astria_sync.frontmatter import Scalar, Value
 MAX_VALUES = 100_000
 MAX_DEPTH = 20
 MAX_NODES = 30_000  # as they are written: putting them together is slow, and a matrix has no use for more
+MAX_NESTED = 100  # as they are written: each open bracket makes every further one slower to read
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {_TAG + name for name in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")}
@@ -57,7 +58,7 @@ def _compose(block: str, *, name: str, first_line: int) -> Node | None:
         node: Node | None = yaml.compose(io.StringIO(block))
     except _TooManyError:
         raise FileProblem(f"{name}: the block on top holds more values than a prompt can need.") from None
-    except RecursionError:
+    except _TooDeepError:
         raise FileProblem(
             f"{name}, line {first_line}: lists or tables are nested too deeply in the block."
         ) from None
@@ -76,16 +77,25 @@ class _TooManyError(Exception):
     """The block is read no further."""
 
 
+class _TooDeepError(Exception):
+    """The block is read no further."""
+
+
 class _Frugal(Composer):
-    """Puts so many nodes together, and no more."""
+    """Puts so many nodes together, and no more, and none deeper than that."""
 
     _left = MAX_NODES
+    _depth = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         self._left -= 1
         if self._left < 0:
             raise _TooManyError
+        if self._depth > MAX_NESTED:
+            raise _TooDeepError
+        self._depth += 1
         node: Node | None = super().compose_node(parent, index)
+        self._depth -= 1
         return node
 
 

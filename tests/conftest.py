@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from astria_sync import secrets
 from astria_sync.sink import Sink
 from tests import prepared
 from tests.studio_harness import Studio, new_simulator
 
 prepared.install()
+
+# A busy machine is slow at anything: neither an example nor making one has a time in which it must be done.
+settings.register_profile(
+    "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 _MEMORY = Path("/dev/shm")
 _ENOUGH = 2 << 30  # bytes
@@ -26,6 +34,16 @@ def pytest_configure() -> None:
     disk = os.statvfs(_MEMORY)
     if disk.f_bavail * disk.f_frsize >= _ENOUGH and not disk.f_flag & os.ST_NOEXEC:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+_PLAYED = {"test_simulation.py", "test_late_lists.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The played schedules first: seconds of nothing but CPU each, a third of all. One worker is at them from the start, while
+    the others wait for servers and processes half of their time; and nobody is left alone with one at the end.
+    """
+    items.sort(key=lambda item: item.path.name not in _PLAYED)
 
 
 _LOGGERS = [logging.getLogger(name) for name in (None, "astria_sync", "httpx", "httpcore")]
@@ -43,6 +61,15 @@ def _logging_as_before() -> Iterator[None]:
     for handler in [one for one in root.handlers if isinstance(one, Sink)]:
         root.removeHandler(handler)
         handler.close()
+
+
+@pytest.fixture(autouse=True)
+def _tokens_as_before() -> Iterator[None]:
+    """Each studio has a token of its own, and a process looks for every one that it has read in all that it logs."""
+    before = dict(secrets._read)
+    yield
+    secrets._read.clear()
+    secrets._read.update(before)
 
 
 @pytest.fixture

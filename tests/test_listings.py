@@ -284,9 +284,16 @@ PLACES = st.tuples(FOLDERS, NAMES).map("/".join) | FOLDERS
 
 
 def _write(here: Path, there: Path) -> None:
+    if here.is_fifo():  # opening one waits for somebody at its other end
+        return
     here.parent.mkdir(parents=True, exist_ok=True)
     with here.open("a") as file:
         file.write("more")
+
+
+def _rmtree(here: Path, there: Path) -> None:
+    if here.is_dir():  # what is none is opened too, a pipe for ever
+        shutil.rmtree(here)
 
 
 def _replace(here: Path, there: Path) -> None:
@@ -310,7 +317,7 @@ DOINGS: dict[str, Callable[[Path, Path], object]] = {
     "rename": lambda here, there: here.rename(there),
     "mkdir": lambda here, _: here.mkdir(parents=True),
     "rmdir": lambda here, _: here.rmdir(),
-    "rmtree": lambda here, _: shutil.rmtree(here),
+    "rmtree": _rmtree,
     "link": lambda here, there: here.symlink_to(there),
     "hard link": lambda here, there: os.link(there, here),
     "pipe": lambda here, _: os.mkfifo(here),

@@ -36,7 +36,7 @@ def main() -> int:
     storm.add_argument("kills", type=int)
     storm.add_argument("--lying", action="store_true", help="lists lag so long that things are made twice")
     disk = commands.add_parser("disk", help="a disk that fills, or goes away")
-    disk.add_argument("name", choices=filling.SCENARIOS)
+    disk.add_argument("names", metavar="NAME", nargs="+", choices=filling.SCENARIOS)
     return _do(parser.parse_args())
 
 
@@ -51,7 +51,7 @@ def _do(given: argparse.Namespace) -> int:
             campaign.write_figures(given.figures, figures)
         return 1 if figures["broken"] else 0
     if given.command == "disk":
-        filling.play(given.name)
+        filling.play(*given.names)
         print("All is well.")
         return 0
     began = time.monotonic()

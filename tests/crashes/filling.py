@@ -1,6 +1,6 @@
 """Disks in trouble under the running daemon: one that fills, is read-only, is taken out and put back, or knows only few names.
 
-Each scenario runs in a process of its own, which has mounts of its own: `python -m tests.crashes disk NAME`.
+They run in a process that has mounts of its own: `python -m tests.crashes disk NAME …`.
 """
 
 import signal
@@ -189,16 +189,21 @@ def unsupported(name: str) -> str:
     return mounts.unsupported("Card" if name == "memory_card" else "SmallDisk")
 
 
-def play(name: str) -> None:
-    """One scenario, in this process."""
+def play(*names: str) -> None:
+    """These scenarios, in this process, one after the other: it takes as long to start as one of them does."""
     mounts.own_namespace()
     with tempfile.TemporaryDirectory(prefix="crashes-") as folder, Bench(Path(folder)) as bench:
-        SCENARIOS[name](bench)
+        for name in names:
+            try:
+                SCENARIOS[name](bench)
+            except BaseException as error:
+                error.add_note(f"in the scenario {name}")
+                raise
 
 
-def run(name: str) -> bool:
-    """One scenario, in a process of its own; raises if a promise is broken."""
-    command = [sys.executable, "-m", "tests.crashes", "disk", name]
+def run(*names: str) -> bool:
+    """These scenarios, in a process of their own; raises if a promise is broken."""
+    command = [sys.executable, "-m", "tests.crashes", "disk", *names]
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     if done.returncode:
         raise judge.Broken(f"{' '.join(command[1:])}\n{done.stderr[-6000:]}")

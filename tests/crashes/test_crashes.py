@@ -91,9 +91,23 @@ def test_killed_at_random_moments(bench, lying):
     assert storms.play(bench, SEED, 6, lying=lying).kills == 6
 
 
-@pytest.mark.parametrize("name", filling.SCENARIOS)
-def test_a_disk_in_trouble(name):
+def kinds() -> list[list[str]]:
+    """The scenarios by what they need and are about: one process for several of them."""
+    return [
+        [name for name in filling.SCENARIOS if name.startswith("output")],
+        [name for name in filling.SCENARIOS if name.endswith(("_fills", "_fill")) and "output" not in name],
+        ["memory_card"],
+    ]
+
+
+def test_no_disk_is_left_out():
+    """Each scenario belongs to one kind."""
+    assert sorted(name for kind in kinds() for name in kind) == sorted(filling.SCENARIOS)
+
+
+@pytest.mark.parametrize("names", kinds(), ids=["the output's", "the state's", "a memory card"])
+def test_a_disk_in_trouble(names):
     """Full, read-only, taken out: it is told, nothing is bought, and the daemon goes on by itself when it is over."""
-    if reason := filling.unsupported(name):
+    if reason := filling.unsupported(names[0]):
         pytest.skip(reason)
-    filling.run(name)
+    filling.run(*names)

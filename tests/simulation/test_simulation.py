@@ -9,7 +9,7 @@ from tests.simulation.machine import Broken
 from tests.simulation.schedule import play
 
 SCHEDULES = 500
-_AT_ONCE = 10
+_AT_ONCE = 5
 
 
 @pytest.mark.parametrize("first", range(0, SCHEDULES, _AT_ONCE))
