@@ -134,9 +134,12 @@ class Judge:
         if not needs <= folders:
             assert states <= {"waiting", "failed", "done"}, f"{path.name} mentions {needs - folders}: {told}"
             return
-        if "seed" in text and self.world.options.idempotency and "failed" in states and FAILS not in text:
-            assert "was there before" in str(told), f"{path.name}: {told}"  # its copy has the same seed
-            return
+        if "seed" in text and self.world.options.idempotency and "failed" in states:
+            copied = "was there before" in str(told)  # its copy has the same seed
+            assert copied or FAILS in text, f"{path.name}: {told}"
+            if copied:
+                assert error, f"{path.name} failed and nobody says so"
+                return
         if FAILS in text:
             assert states == {"failed"}, f"{path.name}: {told}"
             assert error, f"{path.name} failed and nobody says so"
