@@ -90,7 +90,8 @@ class Connection:
             with suppress(OSError):  # else, as where a system knows no such thing, each packet wakes us
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
         self._poll.modify(self._socket, wanted)
-        return bool(self._poll.poll(None if timeout == math.inf else timeout * 1000))
+        # Less than nothing, which is left when another thread had its turn since that was reckoned, would be for ever.
+        return bool(self._poll.poll(None if timeout == math.inf else max(0.0, timeout * 1000)))
 
     @property
     def usable(self) -> bool:

@@ -73,6 +73,14 @@ class Disk:
             os.stat(os.path.join(mount, "."))  # to look into it wakes an automounter
         return mount == "/" or kernel.is_disk(mount)
 
+    def identity(self, folder: Path) -> tuple[int, int] | None:
+        """Changes when the disk of a folder goes or comes, or something else lies in the folder's place; None if nothing does."""
+        try:
+            info = folder.lstat()
+        except OSError:
+            return None
+        return info.st_dev, info.st_ino
+
     def stamp(self, folder: Path) -> list[int]:
         """Changes when something is put into a folder, or it is made anew; empty if there is none."""
         try:

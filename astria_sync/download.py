@@ -139,12 +139,17 @@ class Downloader:
 
     def _out_of_place(self, work: Download) -> str:
         """Why nothing may be written there; "" if something may."""
-        if not self._seen.lately(work.mount, lambda: self._disk.mounted(work.mount)):
-            return f"the disk of {work.folder} is not mounted"
-        folder, output = work.folder, work.output
-        if output and not self._seen.lately((folder, output), lambda: not leads_out(folder, output)):
+        folder, output, mount = work.folder, work.output, work.mount
+        there = self._disk.identity(folder)
+        if not self._lately(there, mount, lambda: self._disk.mounted(mount)):
+            return f"the disk of {folder} is not mounted"
+        if output and not self._lately(there, output, lambda: not leads_out(folder, output)):
             return f"{folder} leads out of {output} by a link; remove the link"
         return ""
+
+    def _lately(self, there: tuple[int, int] | None, what: str | Path, ask: Callable[[], bool]) -> bool:
+        """As Seen, of the very folder that is there: where there is none, the disk may have gone since it was asked."""
+        return ask() if there is None else self._seen.lately((there, what), ask)
 
     def _copy(
         self, response: httpx.Response, file: IO[bytes], part: Path, digest: Any, start: int, speed: Speed

@@ -81,9 +81,9 @@ def look(
         empty = not (walk.unchanged or any(map(_shows, folders)) if whole else _has_anything(root))
     except OSError as error:
         return _nothing(root, scope, recursive, f"{root.path} cannot be read ({error.strerror})")
-    still = _mounts(walk.real)
-    if any(point not in still for point in mounts):
-        # What was seen may have lain on a disk that went meanwhile. Taken for what lies there now, it would be missed next time.
+    if _mounts(walk.real) != mounts:
+        # What was seen may have lain on a disk that went or came meanwhile. Taken for what lies there without it, it would be missed
+        # once the disk is away.
         return look(root, scope, recursive=recursive, at_rest=at_rest)
     if walk.recall:
         walk.recall.end()

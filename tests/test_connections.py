@@ -325,6 +325,28 @@ def test_records_that_trickle(monkeypatch):
     assert trickling.now <= 7.0  # the moment in which more may come besides
 
 
+class Hurried(Trickling):
+    """Time goes by between any two looks at the clock; what waits for less than nothing waits for ever."""
+
+    def monotonic(self) -> float:
+        self.now += 0.01
+        return self.now
+
+    def poll(self, most: float) -> list[object]:
+        assert most >= 0
+        return []
+
+
+def test_a_read_whose_time_is_over_before_it_waits(monkeypatch):
+    """It ends at once, though the thread that is to wait came too late for what was left."""
+    hurried = Hurried()
+    connection = Connection(("https", "a", 443), hurried)
+    connection._poll = hurried
+    monkeypatch.setattr(connection_module, "time", hurried)
+    with pytest.raises(httpx.ReadTimeout):
+        connection.read_into(memoryview(bytearray(9)), 0.001)
+
+
 def test_a_host_that_speaks_no_tls(host):
     """It is no connection, and the place is free again."""
     host.says = [b"HTTP/1.1 400 Bad Request\r\n\r\n"]

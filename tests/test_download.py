@@ -1,5 +1,7 @@
 """Pictures to disk, over a stand-in for the network and real files: a final name is only ever given to a whole file."""
 
+import contextlib
+import dataclasses
 import errno
 import hashlib
 import io
@@ -709,3 +711,59 @@ def test_no_descriptor_is_left_open(fetch, out):
     fetch(lambda _: answer(200, JPEG[:50], broken=True))
     fetch(lambda _: answer(503))
     assert len(descriptors()) == before
+
+
+class Unmounted(Disk):
+    """A disk at `mount` until it is `gone`; then what is at its mount point is seen."""
+
+    gone = False
+
+    def mounted(self, mount: str) -> bool:
+        return not self.gone
+
+
+@pytest.mark.parametrize("beneath", [True, False], ids=["a folder beneath", "nothing beneath"])
+def test_a_disk_that_goes_between_two_pictures(tmp_path, out, beneath):
+    """However shortly after the first: nothing is written at the bare mount point, where nobody would see it once it is mounted."""
+    disk, cdn = Unmounted(), Cdn()
+    work = Download(image_id=1, url=URL, folder=out, stem="walk-5-1", mount=str(tmp_path))
+    downloader = Downloader(
+        timeout=5,
+        connections=2,
+        plain_http=False,
+        transport=httpx.MockTransport(cdn),
+        disk=disk,
+        clock=lambda: 5.0,
+    )
+    with contextlib.closing(downloader):
+        assert isinstance(downloader.fetch(work), Saved)
+        out.rename(tmp_path / "on the disk")
+        disk.gone = True
+        if beneath:
+            out.mkdir()
+        result = downloader.fetch(dataclasses.replace(work, stem="walk-5-2"))
+    assert isinstance(result, NotSaved)
+    assert "not mounted" in result.why
+    assert files(out) == {}
+
+
+def test_a_link_in_place_of_a_folder_between_two_pictures(tmp_path, out):
+    """However shortly after the first: it is not followed out of the output."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    work = Download(image_id=1, url=URL, folder=out / "a", output=out, stem="walk-5-1")
+    downloader = Downloader(
+        timeout=5,
+        connections=2,
+        plain_http=False,
+        transport=httpx.MockTransport(Cdn()),
+        clock=lambda: 5.0,
+    )
+    with contextlib.closing(downloader):
+        assert isinstance(downloader.fetch(work), Saved)
+        (out / "a").rename(out / "b")
+        (out / "a").symlink_to(elsewhere)
+        result = downloader.fetch(dataclasses.replace(work, stem="walk-5-2"))
+    assert isinstance(result, NotSaved)
+    assert "remove the link" in result.why
+    assert files(elsewhere) == {}

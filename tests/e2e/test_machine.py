@@ -147,6 +147,35 @@ def test_a_disk_that_goes_during_a_look(studio, monkeypatch):
     assert (look.mounts, _paths(look)) == ((), ["b.prompt"])
 
 
+def test_a_disk_that_comes_during_a_look_and_goes_after_it(studio, monkeypatch):
+    """What the look saw lies on it, not at the bare mount point: nothing is gone when the disk is."""
+    root, there = next(iter(roots_of(studio.settings()).values())), ["disk"]
+    told: list[list[str]] = []
+    monkeypatch.setattr(scan, "_mounts", lambda real: told.pop(0) if told else [*there])
+    studio.write("a note.txt", "so that the root is not empty")
+    with studio.daemon() as daemon:
+
+        def looked():
+            with daemon.journal.transaction():
+                daemon.engine.intake.looked(scan.look(root))
+            return [source.path for source in daemon.journal.sources("missing_since IS NULL")]
+
+        def unmount():
+            shutil.rmtree(studio.inbox / "disk")
+            there.clear()
+
+        studio.prompt("disk/a.prompt", "runs")
+        assert looked() == ["disk/a.prompt"]
+        unmount()
+        assert looked() == ["disk/a.prompt"]
+        studio.prompt("disk/a.prompt", "runs")
+        there.append("disk")
+        told.append([])  # when the look began
+        assert looked() == ["disk/a.prompt"]
+        unmount()
+        assert looked() == ["disk/a.prompt"]
+
+
 def _paths(look):
     return sorted(prompt.path for folder in look.folders for prompt in folder.prompts)
 

@@ -135,9 +135,10 @@ class Judge:
             assert states <= {"waiting", "failed", "done"}, f"{path.name} mentions {needs - folders}: {told}"
             return
         if "seed" in text and self.world.options.idempotency and "failed" in states:
-            there_before = "was there before" in str(told)  # its copy has the same seed
-            assert there_before or FAILS in text, f"{path.name}: {told}"
-            if there_before:
+            copied = "was there before" in str(told)  # its copy has the same seed
+            assert copied or FAILS in text, f"{path.name}: {told}"
+            if copied:
+                assert error, f"{path.name} failed and nobody says so"
                 return
         if FAILS in text:
             assert states == {"failed"}, f"{path.name}: {told}"
