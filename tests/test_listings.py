@@ -287,10 +287,8 @@ def _write(here: Path, there: Path) -> None:
     if here.is_fifo():  # opening one waits for somebody at its other end
         return
     here.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK  # a pipe would wait for its reader
-    file = os.open(here, flags, 0o644)
-    os.write(file, b"more")
-    os.close(file)
+    with here.open("a") as file:
+        file.write("more")
 
 
 def _rmtree(here: Path, there: Path) -> None:
