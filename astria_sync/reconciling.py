@@ -28,6 +28,9 @@ _UNSOUGHT: Final = {
     "prompt": "SELECT max(old) FROM prompts WHERE old > 0 AND state = 'queued' AND sought = 0 AND armed_at IS NULL "
     "AND bound_at IS NULL",
 }
+_SPACES: Final = (
+    "SELECT DISTINCT workspace FROM tunes WHERE armed_at IS NULL AND bound_at IS NULL AND state = 'queued'"
+)
 _MONTH: Final = 31 * 86400.0  # Astria deletes after 30 days; there is nothing older to adopt
 
 
@@ -105,6 +108,14 @@ class Reconciling:
             )
             self.ctx.start(("survey", kind, workspace), piece)
         return False
+
+    def tunes_sought(self) -> bool:
+        """Whether the account was looked through for queued tunes that may be there: what one cost may be this day's money."""
+        far = self._adoptable("tune")
+        spaces = [row["workspace"] for row in self.ctx.journal.rows(_SPACES)] if far else []
+        return all(
+            far <= self._searched.get(("tune", one), 0) or self.surveyed("tune", one) for one in spaces
+        )
 
     def _adoptable(self, kind: str) -> int:
         """How far back something unsent is to be looked for (contract §1: a new state beside old folders)."""

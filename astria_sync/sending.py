@@ -66,8 +66,9 @@ class Sending:
         if self.paused or self.ctx.stopping or not self.ctx.gates.creates:
             return
         self._tunes()
-        self.packs.send()
-        self._prompts()
+        if self.spending.limit is None or self.reconciling.tunes_sought():
+            self.packs.send()
+            self._prompts()
         self.spending.tell()
 
     def _tunes(self) -> None:

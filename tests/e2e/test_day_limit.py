@@ -546,6 +546,8 @@ def test_what_is_found_in_the_account_counts_on_the_day_it_was_made(studio, days
     shutil.rmtree(studio.output)
     limit(studio, 3 * PICTURE + TRAINING)
     studio.prompt("new.prompt", "something else")
+    # The list of tunes comes after that of prompts: what is new waits for both.
+    studio.sim.faults.add(Fault(kind="delay", seconds=0.3, method="GET", path=r"^/tunes$"))
     studio.run_once()
     assert spent(studio) == (PICTURE if days else 3 * PICTURE + TRAINING)
     assert look(studio)["spent"]["total_usd"] == pytest.approx((4 if days else 3) * PICTURE + TRAINING)
