@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +26,12 @@ settings.load_profile("tests")
 
 _MEMORY = Path("/dev/shm")
 _ENOUGH = 2 << 30  # bytes
+
+# Of a process that is killed in a play SQLite keeps what it shared with others open, four descriptors a schedule: more than the
+# thousand that a shell allows at first.
+_SOFT, _HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
+_OPEN = 16_384 if _HARD == resource.RLIM_INFINITY else min(_HARD, 16_384)
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(_SOFT, _OPEN), _HARD))
 
 
 def pytest_configure() -> None:

@@ -55,7 +55,9 @@ class Terminal:
 
     def read(self, seconds: float = 0.0) -> bool:
         """Take in what has come."""
-        if not select.select([self._ours], [], [], seconds)[0]:
+        there = select.poll()  # select.select knows no descriptor above 1023
+        there.register(self._ours, select.POLLIN)
+        if not there.poll(seconds * 1000):
             return False
         self.written += os.read(self._ours, 65536).decode(errors="replace")
         return True
