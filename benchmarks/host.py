@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.process import ended, until
+from tests.ports import kept_ports
 
 BYTES: Final = 2_000_000  # of a picture
 GIGABIT: Final = 125_000_000  # bytes a second
@@ -109,19 +110,19 @@ def serving(top: Path, nginx: str, at: Line) -> Iterator[Host]:
     names = sorted(file.name for file in (top / "files").iterdir())
     share = int(10_000 / len(names)) / 100
     shares = [f"{share}% {name};" for name in names[:-1]] + [f"* {names[-1]};"]
-    port, waits = _free(), _free()
-    (top / "nginx.conf").write_text(
-        _CONFIG.format(
-            top=top,
-            port=port,
-            waits=waits,
-            shares=" ".join(shares),
-            user="user root;" if os.getuid() == 0 else "",
-            limit=f"limit_rate {at.rate};" if at.rate else "",
-            far="auth_request /wait;" if at.delay else "",
-        )
-    )
     with contextlib.ExitStack() as stack:
+        port, waits = stack.enter_context(kept_ports(2))
+        (top / "nginx.conf").write_text(
+            _CONFIG.format(
+                top=top,
+                port=port,
+                waits=waits,
+                shares=" ".join(shares),
+                user="user root;" if os.getuid() == 0 else "",
+                limit=f"limit_rate {at.rate};" if at.rate else "",
+                far="auth_request /wait;" if at.delay else "",
+            )
+        )
         if at.delay:
             command = [sys.executable, "-m", "benchmarks.host", str(waits), str(at.delay)]
             stack.enter_context(ended(subprocess.Popen(command)))
@@ -130,11 +131,6 @@ def serving(top: Path, nginx: str, at: Line) -> Iterator[Host]:
         stack.enter_context(ended(subprocess.Popen(command, stderr=subprocess.DEVNULL)))
         until(lambda: _answers(port), seconds=20)
         yield Host(f"http://127.0.0.1:{port}", top)
-
-
-def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

@@ -22,6 +22,7 @@ from astria_sync.api import USER_AGENT, Api
 from astria_sync.core.retry import Answer, NoAnswer
 from astria_sync.core.work import Upload
 from astria_sync.secrets import Token
+from tests.ports import kept_ports
 
 SECRET = "sd_" + "t" * 20
 PROPERTY = settings(print_blob=True, deadline=None)
@@ -520,9 +521,9 @@ def calls(api: Api) -> list[Answer | NoAnswer]:
 
 def test_a_refused_connection_sent_nothing(make_api):
     """Where nobody listens, not one byte went out."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    for result in calls(make_api(base=f"http://127.0.0.1:{port}")):
+    with kept_ports(1) as [port]:
+        results = calls(make_api(base=f"http://127.0.0.1:{port}"))
+    for result in results:
         assert isinstance(result, NoAnswer)
         assert (result.sent, result.changed) == (False, False)
         assert result.why.startswith("no connection")

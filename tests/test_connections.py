@@ -15,6 +15,7 @@ from astria_sync.connection import Connection
 from astria_sync.connections import _KEPT, Connections
 from astria_sync.picturehosts import proxied
 from astria_sync.reads import Reads, TooSlow
+from tests.ports import kept_ports
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(BODY)
@@ -234,9 +235,7 @@ def test_who_watches_may_refuse(host):
 
 def test_nobody_listens():
     """A host that is not there is told in httpx's words."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    with client() as one, pytest.raises(httpx.ConnectError):
+    with kept_ports(1) as [port], client() as one, pytest.raises(httpx.ConnectError):
         fetched(one, f"http://127.0.0.1:{port}/")
 
 

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from astria_sync.simulator import Options, Simulator
+from tests.ports import kept_ports
 from tests.rivals.cases import PATHS, Case
 from tests.rivals.clients import Client, Order
 
@@ -163,12 +163,11 @@ def _family(pid: int) -> set[int]:
 
 
 class Arena:
-    """One case for one client, with a service of its own."""
+    """One case for one client, with a service of its own on the two ports that are kept for it."""
 
-    def __init__(self, case: Case, client: Client, home: Path, start: "Start") -> None:
+    def __init__(self, case: Case, client: Client, home: Path, *, start: Start, ports: Sequence[int]) -> None:
         self.case, self.client, self._start = case, client, start
         self.result = Result(case=case.name, makes=case.makes)
-        ports = _free_ports(2)
         self.sim_options = Options(
             **{
                 "generate_seconds": 0.0,
@@ -275,13 +274,7 @@ def _trap(sim: Simulator, case: Case, watch: Watch) -> None:
     sim.astria.handle = handle  # type: ignore[method-assign]
 
 
-def _free_ports(count: int) -> Sequence[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
-
-
 def play(case: Case, client: Client, start: Start = start) -> Result:
     """One case in a home that is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="rivals-") as home:
-        return Arena(case, client, Path(home), start).play()
+    with tempfile.TemporaryDirectory(prefix="rivals-") as home, kept_ports(2) as ports:
+        return Arena(case, client, Path(home), start=start, ports=ports).play()
