@@ -64,14 +64,11 @@ class Connections(httpx.BaseTransport):
             raise
 
     def _kept(self, origin: Origin) -> Connection | None:
-        """The latest one to this host, if there is one; makes room for a new one otherwise."""
+        """One to this host that can be used, if there is one; makes room for a new one otherwise."""
         with self._lock:
             self._busy += 1
-        while found := self._taken(origin):
-            if (
-                found.usable
-            ):  # which takes a look at its socket: not while the other threads wait for the list
-                break
+        # Whether it is usable its socket tells, which is asked while no other thread waits for the list.
+        while (found := self._taken(origin)) and not found.usable:
             found.close()
         return found
 

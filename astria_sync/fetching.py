@@ -2,6 +2,7 @@
 
 import json
 import math
+import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -92,9 +93,8 @@ class Fetching:
         # That a prompt is "trained" does not say that its last picture is listed (astria-api.md is silent on it).
         patience = _QUIET_POLLS * self.ctx.settings.timing.poll_seconds if remote.trained else _PATIENCE
         complete = count >= expected or (looks >= _CLEAN_POLLS and quiet > patience)
-        if (
-            prompt.pulled and remote.trained and remote.created_at is not None
-        ):  # made long ago: no more will come
+        if prompt.pulled and remote.trained and remote.created_at is not None:
+            # Made long ago: no more will come.
             complete |= self.ctx.wall - remote.created_at > _PATIENCE
         self.ctx.journal.change("prompts", prompt.id, looks=looks, complete=complete)
         if complete:
@@ -120,36 +120,40 @@ class Fetching:
         if self.ctx.stopping:
             return
         free = self.ctx.free(work.Lane.DOWNLOADS)
-        images = self.turns.next(free) if free else []
+        if not free or not (images := self.turns.next(free)):
+            return
         # Of the prompts, which have fifty columns, only what names a file, and of all at once.
         prompts = json.dumps([image.prompt_id for image in images])
-        places = {row["id"]: row for row in self.ctx.journal.rows(_PLACES, [prompts])} if images else {}
+        places = {row["id"]: row for row in self.ctx.journal.rows(_PLACES, [prompts])}
         for image in images:
-            of = places[image.prompt_id]
-            if image.pulled and not self.room.takes(of["output"]):
-                later = self.ctx.now + self.ctx.backoff(1)
-                self.ctx.journal.change("images", image.id, next_at=later)
-                continue
-            if not image.url:  # it was taken up from a record
-                attempt = image.attempt + 1
-                later = self.ctx.now + self.ctx.backoff(attempt)
-                self.ctx.journal.change("images", image.id, attempt=attempt, next_at=later)
-                self._ask_anew(self.ctx.journal.prompt(image.prompt_id))
-                continue
-            output = Path(of["output"])
-            piece = work.Download(
-                image_id=image.id,
-                url=image.url,
-                folder=output / of["folder"],
-                output=output,
-                # What it is, its bytes tell.
-                stem=picture_name(of["stem"], of["remote_id"] or 0, image.n, ""),
-                resume_etag=image.etag,
-                resume_at=image.kept,
-                mount=self.room.mount(of["output"]),
-                half=self.turns.half(image.id),
-            )
-            self.ctx.start(("download", image.id), piece)
+            self._fetch(image, places[image.prompt_id])
+
+    def _fetch(self, image: Image, of: sqlite3.Row) -> None:
+        """Start a download into the place that its prompt names; later, if there is none or no address."""
+        if image.pulled and not self.room.takes(of["output"]):
+            later = self.ctx.now + self.ctx.backoff(1)
+            self.ctx.journal.change("images", image.id, next_at=later)
+            return
+        if not image.url:  # it was taken up from a record
+            attempt = image.attempt + 1
+            later = self.ctx.now + self.ctx.backoff(attempt)
+            self.ctx.journal.change("images", image.id, attempt=attempt, next_at=later)
+            self._ask_anew(self.ctx.journal.prompt(image.prompt_id))
+            return
+        output = Path(of["output"])
+        piece = work.Download(
+            image_id=image.id,
+            url=image.url,
+            folder=output / of["folder"],
+            output=output,
+            # What it is, its bytes tell.
+            stem=picture_name(of["stem"], of["remote_id"] or 0, image.n, ""),
+            resume_etag=image.etag,
+            resume_at=image.kept,
+            mount=self.room.mount(of["output"]),
+            half=self.turns.half(image.id),
+        )
+        self.ctx.start(("download", image.id), piece)
 
     # What came back
 

@@ -71,22 +71,11 @@ class Judge:
         """The request as it would be sent now, or what stands in its way. Changes nothing."""
         source = self.ctx.journal.source(prompt.source_id)
         request = PromptRequest(fingerprint=prompt.fingerprint, variant=prompt.variant, **prompt.request)
-        # A local pack's prompt is judged as if it lay in the folder that it is for; files that it takes along lie beside it.
-        lies = parent(source.path)
-        if prompt.subject_id is not None:
-            lies = self.ctx.journal.source(prompt.subject_id).path
-        try:
-            settings = self.files.merged(source.root, lies)
-        except FileProblem as error:
-            # Said in tune.error.txt where it can be mended; the prompt is well and waits.
-            needs = tuple(Path(source.root, folder).name for folder in above(lies))
-            return Blocked(needs=needs, reason=f"waits until this is mended: {error.problems[0]}")
-        subject = self.subjects.at(source.root, lies)
         fixed = prompt.armed_at is not None  # it goes out as it was, or not at all
-        if not fixed and subject is None and (doubt := self.subjects.doubt(source.root, lies)):
-            return Blocked(
-                needs=(Path(source.root, lies).name,), reason=f"waits until this is mended: {doubt}"
-            )
+        around = self._around(prompt, source, fixed=fixed)
+        if isinstance(around, Blocked):
+            return around
+        folder, settings, subject = around
         target = self._target(prompt, request, settings, subject)
         if isinstance(target, Blocked):
             return target
@@ -99,7 +88,7 @@ class Judge:
         known = () if fixed or target_id is None else self.ctx.models.catalog.resolutions.get(target_id, ())
         if problems := parameters.limits(asked, text, model_name=model, resolutions=known):
             return Blocked(problem=problems[0])
-        if not fixed and (nobody := self._nobody(request, target_id, subject, Path(source.root, lies).name)):
+        if not fixed and (nobody := self._nobody(request, target_id, subject, folder)):
             return nobody
         plain, media = parameters.split_files(asked)
         files = self._files(source, media)
@@ -124,6 +113,25 @@ class Judge:
             num_images=int(plain.get("num_images") or 1),
             free=rehearsed,
         )
+
+    def _around(
+        self, prompt: Prompt, source: Source, *, fixed: bool
+    ) -> tuple[str, TuneSettings, Subject | None] | Blocked:
+        """Of the folder that it is for: its name, what is set there, its tune if it has one."""
+        # A local pack's prompt is judged as if it lay in the folder that it is for; files that it takes along lie beside it.
+        lies = parent(source.path)
+        if prompt.subject_id is not None:
+            lies = self.ctx.journal.source(prompt.subject_id).path
+        try:
+            settings = self.files.merged(source.root, lies)
+        except FileProblem as error:
+            # Said in tune.error.txt where it can be mended; the prompt is well and waits.
+            needs = tuple(Path(source.root, folder).name for folder in above(lies))
+            return Blocked(needs=needs, reason=f"waits until this is mended: {error.problems[0]}")
+        subject, name = self.subjects.at(source.root, lies), Path(source.root, lies).name
+        if not fixed and subject is None and (doubt := self.subjects.doubt(source.root, lies)):
+            return Blocked(needs=(name,), reason=f"waits until this is mended: {doubt}")
+        return name, settings, subject
 
     def _target(
         self, prompt: Prompt, request: PromptRequest, settings: TuneSettings, subject: Subject | None

@@ -151,9 +151,8 @@ def other_at_this_place(
         )
         if not source.content and other.missing_since is not None:
             continue  # one that is only gone is joined with what is new here
-        if (
-            other.content and same and _inode(other) != sight.inode
-        ):  # the same inode there: a second hard link
+        # The same inode there: a second hard link.
+        if other.content and same and _inode(other) != sight.inode:
             return other
     if not source.content:
         return None

@@ -28,8 +28,8 @@ class Places:
 
     known: Known = field(default_factory=Known)
     missing: set[Key] = field(default_factory=set)  # known, and gone from there
-    # By root: folders of which a look has told nothing that is not known here, with what the look saw. As long as that is so, nothing is
-    # to be done for them.
+    # By root: folders of which a look has told nothing that is not known here, with what the look saw. As long as that is
+    # so, nothing is to be done for them.
     _at_rest: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def reload(self, journal: Journal) -> None:

@@ -192,9 +192,8 @@ class Prompting:
     def _find(self) -> None:
         """Which rows are to be judged for what happened."""
         failed = "state = 'failed' AND armed_at IS NULL AND fingerprint != ''"
-        if (
-            looked_at := self.intake.prompts_beside_a_look()
-        ):  # a file that one of them takes along may be there now
+        # A file that one of them takes along may be there now.
+        if looked_at := self.intake.prompts_beside_a_look():
             self._add(f"source_id IN (SELECT value FROM json_each(?)) AND {failed}", looked_at)
         if self._again:
             self._again = False

@@ -119,9 +119,8 @@ def _from_file(file: Path, *, private: bool) -> Token | None:
                 f"The token file {file} can be read or changed by others; run `chmod 600 {file}`."
             )
         me = os.geteuid()
-        if (
-            private and me != 0 and info.st_uid not in {0, me}
-        ):  # its owner may put another account's token there
+        # Its owner may put another account's token there.
+        if private and me != 0 and info.st_uid not in {0, me}:
             raise ConfigError(f"The token file {file} belongs to another user; make one of your own.")
         data = os.read(descriptor, _LARGEST)
     finally:

@@ -313,14 +313,19 @@ class Trickling:
         return [self] if most >= 1000 else []
 
 
-def test_records_that_trickle(monkeypatch):
-    """A read ends in its time however many bytes come in it, if they do not come to anything."""
-    trickling = Trickling()
+def gives_up(monkeypatch, trickling: Trickling, wait: float) -> None:
+    """A read over this socket, by this clock, that ends without a byte."""
     connection = Connection(("https", "a", 443), trickling)
     connection._poll = trickling
     monkeypatch.setattr(connection_module, "time", trickling)
     with pytest.raises(httpx.ReadTimeout):
-        connection.read_into(memoryview(bytearray(9)), 5.0)
+        connection.read_into(memoryview(bytearray(9)), wait)
+
+
+def test_records_that_trickle(monkeypatch):
+    """A read ends in its time however many bytes come in it, if they do not come to anything."""
+    trickling = Trickling()
+    gives_up(monkeypatch, trickling, 5.0)
     assert trickling.now <= 7.0  # the moment in which more may come besides
 
 
@@ -338,12 +343,7 @@ class Hurried(Trickling):
 
 def test_a_read_whose_time_is_over_before_it_waits(monkeypatch):
     """It ends at once, though the thread that is to wait came too late for what was left."""
-    hurried = Hurried()
-    connection = Connection(("https", "a", 443), hurried)
-    connection._poll = hurried
-    monkeypatch.setattr(connection_module, "time", hurried)
-    with pytest.raises(httpx.ReadTimeout):
-        connection.read_into(memoryview(bytearray(9)), 0.001)
+    gives_up(monkeypatch, Hurried(), 0.001)
 
 
 def test_a_host_that_speaks_no_tls(host):

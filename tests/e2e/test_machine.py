@@ -133,9 +133,8 @@ def test_a_disk_that_goes_during_a_look(studio, monkeypatch):
 
     def mounts(real):
         told = [*there]
-        if (
-            there
-        ):  # the disk goes as soon as the walk has begun, but what it shows is in the kernel's hands already
+        if there:
+            # The disk goes as soon as the walk has begun, but what it shows is in the kernel's hands already.
             there.clear()
         else:
             shutil.rmtree(studio.inbox / "disk", ignore_errors=True)
