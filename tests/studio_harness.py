@@ -315,13 +315,18 @@ class Studio:
         finally:
             journal.close()
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """The state as it is at the first question, whatever a daemon adds or removes before the last one."""
+        with self.journal() as journal:
+            journal.rows("BEGIN")
+            yield journal
+
     def prompts(self, path: str | None = None) -> list[Any]:
         """Rows of one prompt file, or of all."""
-        with self.journal() as journal:
+        with self.snapshot() as journal:
+            known = {source.id: source.path for source in journal.sources()}
             rows = journal.prompts("1 ORDER BY id")
-            known = {
-                source.id: source.path for source in journal.sources()
-            }  # after them: a daemon may add some
             return [row for row in rows if path is None or known[row.source_id] == path]
 
     def only(self, path: str) -> Any:
@@ -331,28 +336,27 @@ class Studio:
 
     def tune(self, path: str) -> Any:
         """The tune that a folder's prompts use."""
-        with self.journal() as journal:
+        with self.snapshot() as journal:
             (source,) = journal.sources("path = ? AND kind = 'folder'", [path])
             return journal.current_tune(source.id)
 
     def states(self) -> dict[str, Any]:
         """Source → state, of the rows that count."""
-        with self.journal() as journal:
+        with self.snapshot() as journal:
             return self._states(journal)
 
     @staticmethod
     def _states(journal: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        rows = [*journal.tunes("current = 1"), *journal.prompts()]
-        known = {source.id: source.path for source in journal.sources()}  # after them: a daemon may add some
-        for row in rows:
+        known = {source.id: source.path for source in journal.sources()}
+        for row in [*journal.tunes("current = 1"), *journal.prompts()]:
             path = known[row.source_id]
             found[path] = str(row.state) if path not in found else f"{found[path]}+{row.state}"
         return found
 
     def told(self, journal: Any) -> list[str]:
+        known = {source.id: source.path for source in journal.sources()}
         rows = [*journal.tunes(), *journal.packs(), *journal.prompts()]
-        known = {source.id: source.path for source in journal.sources()}  # after them: a daemon may add some
         gates = [tuple(row) for row in journal.rows("SELECT key, value FROM meta WHERE key LIKE 'gate:%'")]
         return [f"{known[row.source_id]}: {row.state} {row.reason} {row.error}" for row in rows] + gates
 
@@ -394,7 +398,7 @@ class Studio:
         """Every picture of every finished prompt is on disk as Astria has it, and nothing else is; how many there are."""
         expected: set[Path] = set()
         count = 0
-        with self.journal() as journal:
+        with self.snapshot() as journal:
             for row in journal.prompts("state = 'done' OR (state = 'deleted' AND done_at IS NOT NULL)"):
                 folder = Path(row.output, row.folder)
                 images = journal.images("prompt_id = ?", [row.id])
