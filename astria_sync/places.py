@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
 
 from astria_sync.context import Context
 from astria_sync.core.lifecycle import PromptState, TuneState
@@ -19,7 +18,6 @@ from astria_sync.notes import error_file, error_place
 
 Unit = tuple[Key, str, FolderSight | FileSight]  # what a look shows at a place, and its stamp
 Units = Callable[[str, FolderSight], Iterable[Unit]]
-_NOWHERE: Final = (0, None)
 
 
 @dataclass(kw_only=True)
@@ -70,11 +68,13 @@ class Places:
         }
 
     def rest(self, root: str, folder: FolderSight, units: Iterable[Unit]) -> bool:
-        """Whether everything that was seen in a folder is known as it is; then the next look need not tell of it."""
-        shows = folder.stamp or folder.tune_stamp or folder.prompts
-        rests = bool(shows) and all(
-            key not in self.missing and self.known.get(key, _NOWHERE)[1] == stamp for key, stamp, _ in units
-        )
+        """Whether all that was seen in a folder is known as it is; then the next look need not tell of it.
+
+        And nothing else: what is known of a disk that is not mounted is not to be seen beside what lies at its bare mount point.
+        """
+        seen = {key: stamp for key, stamp, _ in units}
+        known = set(self.known.inside((root, folder.path))) - self.missing
+        rests = bool(seen) and seen.keys() == known and all(self.known[key][1] == seen[key] for key in known)
         if rests:
             self._at_rest.setdefault(root, {})[folder.path] = folder.digest
         return rests
@@ -88,10 +88,8 @@ class Places:
             return look
         quiet: set[str] = set()
         for folder in look.folders:
-            seen = list(units(look.root, folder))
-            known = set(self.known.inside((look.root, folder.path))) - self.missing
-            settled = len(seen) == len(known) and not any(key in settling for key in known)
-            if settled and self.rest(look.root, folder, seen):
+            settled = not any(key in settling for key in self.known.inside((look.root, folder.path)))
+            if settled and self.rest(look.root, folder, units(look.root, folder)):
                 quiet.add(folder.path)
         told = tuple(folder for folder in look.folders if folder.path not in quiet)
         return replace(look, folders=told, unchanged=(*look.unchanged, *quiet))

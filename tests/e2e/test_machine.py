@@ -103,6 +103,26 @@ def test_a_root_that_is_replaced(filled, how):
 
 
 @pytest.mark.parametrize("point", [".", "disk"])
+def test_a_file_at_a_bare_mount_point_is_seen_again_and_again(studio, monkeypatch, point):
+    """However often: it came after the disk had gone, so what is known of the disk beside it and below is not gone."""
+    beside = "" if point == "." else f"{point}/"
+    there = [point]
+    monkeypatch.setattr(scan, "_mounts", lambda real: [*there])
+    for name in ("a", "jane/b"):
+        studio.prompt(f"{beside}{name}.prompt", f"words {name}")
+    with studio.daemon() as daemon:
+        _again(daemon)
+        shutil.rmtree(studio.inbox)
+        there.clear()
+        studio.prompt(f"{beside}stray.prompt", "saved where no disk is")
+        for _ in range(3):
+            _again(daemon)
+            assert _missing(studio) == []
+            assert "not mounted" in daemon.journal.get(f"root:{studio.inbox}")
+    assert studio.states()[f"{beside}stray.prompt"] == "done"
+
+
+@pytest.mark.parametrize("point", [".", "disk"])
 def test_a_disk_that_goes_right_after_the_first_look(studio, monkeypatch, point):
     """What only one look has shown lies on it too: it is not gone, though somebody left a note at the bare mount point."""
     root = next(iter(roots_of(studio.settings()).values()))
