@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -77,6 +78,14 @@ def _tokens_as_before() -> Iterator[None]:
     yield
     secrets._read.clear()
     secrets._read.update(before)
+
+
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """SIGHUP as a process has it that nobody started under nohup, whoever started the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

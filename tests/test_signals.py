@@ -16,6 +16,8 @@ from astria_sync.core.model import Reload, Stop
 from astria_sync.simulator import Fault
 from tests.studio_harness import Studio
 
+pytestmark = pytest.mark.usefixtures("hangups")
+
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> "queue.SimpleQueue[int]":

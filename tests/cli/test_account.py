@@ -1,6 +1,7 @@
 """The account from the command line, against the stand-in over HTTP."""
 
 import json
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -9,13 +10,21 @@ from PIL import Image
 from astria_sync import modelnames
 from astria_sync.cli import remote
 from astria_sync.journal import open_journal
-from astria_sync.simulator import Request
+from astria_sync.simulator import Request, Simulator
 from astria_sync.simulator.faults import Fault
 from astria_sync.simulator.forms import Upload
+from tests.cli.conftest import OPTIONS
 
 GEMINI = 3618064
 NASTY = "\x1b[31mred\x1b]0;t\x07 \u202eback\u202c \x9b2J [red]x[/red]\r\n2nd line\x00"
 AT_ONCE = (("retry-after", "0"),)
+
+
+@pytest.fixture
+def stand_in():
+    """In it no time goes by: whatever is looked at twice is the same."""
+    with Simulator(replace(OPTIONS, speed=0.0)) as simulator:
+        yield simulator
 
 
 @pytest.fixture

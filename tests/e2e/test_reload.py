@@ -16,6 +16,8 @@ from astria_sync.errors import ConfigError
 from astria_sync.rootlocks import RootLocks
 from astria_sync.simulator import Fault
 
+pytestmark = pytest.mark.usefixtures("hangups")
+
 
 class Service:
     """`astria-sync run` with a studio's configuration, and systemd's end of the socket."""
