@@ -6,6 +6,7 @@
 Times are seconds since the epoch, wall clock; `next_at` is on the engine's clock (see clock.py), which starts from it.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from sqlite_utils import Database
@@ -14,7 +15,17 @@ from sqlite_utils.migrations import Migrations
 from astria_sync.firstschema import FIRST
 from astria_sync.packtables import PACKS
 
-migrations: Final = Migrations("astria_sync")
+
+class _AtOnce(Migrations):
+    """All that are pending in one transaction: who reads the state meanwhile sees it as it was, or with all tables and indexes."""
+
+    def apply(self, db: Database, *, stop_before: str | Iterable[str] | None = None) -> None:
+        """As the base class has it, which commits each by itself."""
+        with db.atomic():
+            super().apply(db, stop_before=stop_before)
+
+
+migrations: Final = _AtOnce("astria_sync")
 
 
 @migrations()

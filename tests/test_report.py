@@ -12,10 +12,11 @@ from sqlite_utils import Database
 
 from astria_sync import mocks, report, schema
 from astria_sync.cli.labels import label_of
+from astria_sync.concerns import circumstances, troubles
 from astria_sync.core.lifecycle import PromptState, TuneState
 from astria_sync.errors import StateDamaged, StateError
 from astria_sync.journal import open_journal
-from astria_sync.reading import LATEST, reading
+from astria_sync.reading import LATEST, Window, reading
 
 NOW = 1_790_000_000.0
 STOPPED = {"running": False, "pid": None, "since": None}
@@ -319,6 +320,35 @@ def test_a_state_of_an_older_version(tmp_path):
     found = report.snapshot(state, now=NOW, daemon=STOPPED)
     assert [(one["path"], one["state"]) for one in found["items"]] == [("p", "waiting")]
     assert state.read_bytes() == before
+
+
+def test_a_state_that_is_made_or_updated_while_it_is_read(tmp_path, monkeypatch):
+    """Whatever a daemon has done by the time of any of its migrations, a reader finds no state, or a whole one."""
+    state = tmp_path / "state.db"
+    window, looks = Window(state), []
+
+    def look() -> None:
+        looks.append(report.snapshot(state, now=NOW, daemon=STOPPED))
+        window.changed()
+        with window.reading() as connection:
+            if connection is not None and report.has_tables(connection):
+                assert troubles(connection, "1", {}, circumstances({}, now=NOW, running=False)) == []
+
+    record = schema.migrations._record_applied
+
+    def recorded(database: Database, name: str) -> None:
+        record(database, name)
+        if database.conn is conn:  # and not what a reader migrates for itself
+            look()
+
+    monkeypatch.setattr(schema.migrations, "_record_applied", recorded)
+    with closing(sqlite3.connect(state, isolation_level=None)) as conn:
+        conn.execute("PRAGMA journal_mode = WAL")
+        look()
+        schema.migrations.apply(Database(conn))
+        look()
+    window.close()
+    assert len(looks) == 2 + len(schema.migrations._migrations)
 
 
 def test_money_of_today_and_in_all(books):
