@@ -21,6 +21,8 @@ from astria_sync.simulator.wire import WireProtocol
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 10.0
+# Turns of the loop: what was accepted just now has its protocol after three, and that learns one later that its connection is gone.
+_TURNS = 5
 
 
 class Listener(uvicorn.Server):
@@ -39,12 +41,16 @@ class Listener(uvicorn.Server):
 
     async def _end(self) -> None:
         """Close everything, also what hangs: nobody waits for a stand-in that goes away."""
+        loop = asyncio.get_running_loop()
+        # A server that is closed leaves a connection open that it has just accepted: first nothing more is accepted.
+        for listening in [one for server in self.servers for one in server.sockets]:
+            loop.remove_reader(listening)
+        for _ in range(_TURNS):
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        # One turn of the loop lets the protocols learn that their connections are gone.
-        await asyncio.sleep(0)
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()

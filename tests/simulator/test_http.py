@@ -1,9 +1,11 @@
 """The stand-in over loopback: what only a socket can show."""
 
 import contextlib
+import gc
 import socket
 import threading
 import time
+import warnings
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
@@ -268,6 +270,22 @@ def test_serve_announces_and_ends_when_told():
     stop.set()
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_a_client_that_comes_at_the_end_leaves_nothing_open():
+    """A connection that is accepted in the turn in which the stand-in ends is closed like all others."""
+    for _ in range(10):
+        with contextlib.ExitStack() as clients:
+            with Simulator() as sim:
+                where = ("127.0.0.1", int(sim.base_url.rpartition(":")[2]))
+                client = clients.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(where)
+            del sim
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", ResourceWarning)
+            gc.collect()
+        assert [str(one.message) for one in told] == []
 
 
 def test_a_port_that_is_taken_is_an_error_at_once(sim):
