@@ -52,16 +52,21 @@ def idle(engine: Engine) -> bool:
 
 def _moves(engine: Engine, table: str, rest: set[str], sending: set[str]) -> bool:
     """Whether a row is in none of the states `rest`; queued ones count only in roots of which something is sent, and not if
-    the day's limit holds them back.
+    the day's limit holds them back. What was last seen to settle, in a root of which not all is to be seen, nobody waits for.
     """
     here = f"SELECT id FROM sources WHERE root IN ({','.join('?' * len(sending))})"
+    broken = _broken(engine)
     also = _PACKS_BESIDE.get(table, "")
+    if table != "packs":
+        unseen = f"SELECT id FROM sources WHERE root IN ({','.join('?' * len(broken))})"
+        also += f" AND (state != 'settling' OR source_id NOT IN ({unseen}))"
     also += " AND pulled = 0" if table == "prompts" else ""  # what was pulled: pulling.py
     sql = (
         f"SELECT 1 FROM {table} WHERE state NOT IN ({','.join('?' * len(rest))}) "
         f"AND (state != 'queued' OR (needs_mc IS NULL AND source_id IN ({here}))){also} LIMIT 1"
     )
-    return engine.ctx.journal.value(sql, [*rest, *sending]) is not None
+    values = [*rest, *sending, *(broken if table != "packs" else ())]
+    return engine.ctx.journal.value(sql, values) is not None
 
 
 def _full(engine: Engine) -> set[str]:
@@ -72,5 +77,9 @@ def _full(engine: Engine) -> set[str]:
 
 def looked_everywhere(engine: Engine) -> bool:
     """Whether each root was seen, or could not be."""
-    broken = {root for root in engine.ctx.watches if engine.ctx.journal.get(f"root:{root}")}
-    return engine.ctx.walked | broken >= set(engine.ctx.watches)
+    return engine.ctx.walked | _broken(engine) >= set(engine.ctx.watches)
+
+
+def _broken(engine: Engine) -> set[str]:
+    """Roots that cannot be looked at, or in which a disk is missing."""
+    return {root for root in engine.ctx.watches if engine.ctx.journal.get(f"root:{root}")}

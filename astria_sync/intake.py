@@ -84,6 +84,8 @@ class Intake:
     def looked(self, look: Look) -> None:
         """Take in what a walk saw."""
         if not look.complete or self.places.suspicious(look):
+            for key in self.places.within(look):
+                self.settling.forget(key)
             told = away(self.ctx, look).problem if look.complete else ""
             tell_root_trouble(self.ctx, look.root, told or look.problem)
             return
@@ -101,15 +103,16 @@ class Intake:
         unmounted = compare(self.ctx, self.places, look, seen)
         tell_root_trouble(self.ctx, look.root, unmounted.problem)
         for key in self.places.within(look) - seen:
+            self.settling.forget(key)  # nobody waits for what is not to be seen
             if not is_below(key[1], look.unreadable) and not unmounted.hides(key, self.places.known[key][0]):
                 self._gone(key)
         for key, stamp, sight in units:  # all that is new first: one of them may be what another was before
             if key not in self.places.known:
                 self._first_sight(key, sight)
                 self.settling.see(key, stamp, look.began, since=look.still)
-        remember(self.ctx, look, unmounted)
         for key, stamp, sight in units:
             self._saw(key, stamp, sight, look)
+        remember(self.ctx, self.places, look, seen, unmounted)
         for folder in look.folders:
             self.places.rest(look.root, folder, self._units(look.root, folder))
         tell_unreadable(self.ctx, look)
@@ -185,7 +188,6 @@ class Intake:
     # What is gone or moved
 
     def _gone(self, key: Key) -> None:
-        self.settling.forget(key)
         if key in self.places.missing:
             return
         source = self.ctx.journal.source(self.places.known[key][0])
@@ -196,13 +198,8 @@ class Intake:
                 moves.elsewhere(source) if dropped else source.stamp
             )  # if it comes back, it is to be ordered again
             self.places.know(key, source.id, stamp)
-            gone = {
-                "missing_since": self.ctx.wall,
-                "problem": "",
-                "updated_at": self.ctx.wall,
-                "stamp": stamp,
-            }
-            self.ctx.journal.change("sources", source.id, **gone)
+            gone = {"missing_since": self.ctx.wall, "problem": "", "updated_at": self.ctx.wall}
+            self.ctx.journal.change("sources", source.id, stamp=stamp, **gone)
             self.ctx.event("source", source.id, source.id, "gone", level="info")
         else:
             remove_note(self.ctx, source)

@@ -77,6 +77,8 @@ class Places:
         rests = bool(seen) and seen.keys() == known and all(self.known[key][1] == seen[key] for key in known)
         if rests:
             self._at_rest.setdefault(root, {})[folder.path] = folder.digest
+        else:
+            self._at_rest.get(root, {}).pop(folder.path, None)
         return rests
 
     def without_what_rests(self, look: Look, units: Units, settling: Settling[Key]) -> Look:

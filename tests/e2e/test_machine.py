@@ -1,5 +1,7 @@
 """The machine under the daemon: disks that come and go, roots that are replaced, limits, shares that hang, queues that overflow."""
 
+import os
+import random
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 
 from astria_sync import agenda, scan, tasks
 from astria_sync.context import roots_of
+from astria_sync.core.model import Hint
 from tests.service_harness import running
 
 TOP = Path(__file__).resolve().parent.parent.parent
@@ -141,6 +144,82 @@ def test_a_disk_that_goes_right_after_the_first_look(studio, monkeypatch, point)
             studio.write("NOT MOUNTED.txt", "a habit of administrators")
             there.clear()
         assert "not mounted" in daemon.journal.get(f"root:{studio.inbox}")
+
+
+class Disk:
+    """One that comes and goes at a folder of the inbox: the folder is exchanged for another, and the kernel's table says so."""
+
+    def __init__(self, studio, monkeypatch, point):
+        self.point, self.there = studio.inbox / point, False
+        self._away = studio.home / "away"
+        self._away.mkdir()
+        (self._away / "there.prompt").write_text("on the disk")
+        self.point.mkdir(exist_ok=True)
+        monkeypatch.setattr(scan, "_mounts", lambda real: [point] if self.there else [])
+
+    def turn(self):
+        """Mount it, or unmount it."""
+        other = self._away.with_name("other")
+        self.point.rename(other)
+        self._away.rename(self.point)
+        other.rename(self._away)
+        self.there = not self.there
+
+
+def test_a_disk_that_goes_while_a_file_on_it_settles(studio, monkeypatch):
+    """Nobody waits for the file until the disk is back."""
+    disk = Disk(studio, monkeypatch, "disk")
+    disk.turn()
+    studio.prompt("disk/a.prompt", "words")
+    with studio.daemon() as daemon:
+        with daemon.journal.transaction():
+            daemon.engine.intake.looked(scan.look(next(iter(roots_of(studio.settings()).values()))))
+        disk.turn()
+        daemon.look()
+        assert daemon.run(10), daemon.busy
+        assert studio.states() == {"disk/a.prompt": "settling", "disk/there.prompt": "settling"}
+        disk.turn()
+        daemon.look()
+        assert daemon.run(10), daemon.busy
+    assert studio.states() == {"disk/a.prompt": "done", "disk/there.prompt": "done"}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whenever_a_disk_comes_and_goes(studio, monkeypatch, seed):
+    """Files are saved on it and at its bare mount point, all or a part is looked at, the daemon starts anew: what lies on the
+    disk is never gone, and each wish is paid once.
+    """
+    chance, saved = random.Random(seed), 0
+    point = chance.choice([".", "disk"])
+    disk, on_disk = Disk(studio, monkeypatch, point), {os.path.normpath(f"{point}/there.prompt")}
+    studio.prompt("stays.prompt", "beside the disk" if point == "disk" else "beneath the disk")
+    for _ in range(4):
+        with studio.daemon() as daemon:
+            assert daemon.run(10), studio.told(daemon.journal)
+            for _ in range(4):
+                if chance.random() < 0.4:
+                    disk.turn()
+                if chance.random() < 0.6:
+                    saved += 1
+                    path = chance.choice(
+                        [f"{saved}.prompt", f"jane/{saved}.prompt", f"jane/kate/{saved}.prompt"]
+                    )
+                    studio.prompt(f"{point}/{path}", f"words {saved}")
+                    if disk.there:
+                        on_disk.add(os.path.normpath(f"{point}/{path}"))
+                scope = os.path.normpath(chance.choice([".", point, f"{point}/jane"]))
+                hint = Hint(root=str(studio.inbox), path=scope, recursive=chance.random() < 0.5)
+                daemon.engine.inbox.put(hint)
+                if chance.random() < 0.7:
+                    daemon.look()
+                assert daemon.run(10), studio.told(daemon.journal)
+                assert not on_disk & set(_missing(studio)), f"seed {seed}"
+    if not disk.there:
+        disk.turn()
+    studio.run_once()
+    assert not on_disk & set(_missing(studio)), f"seed {seed}"
+    assert {path for path, state in studio.states().items() if state == "done"} >= on_disk
+    assert studio.made() == (0, len(studio.prompts())), f"seed {seed}"
 
 
 def test_a_disk_that_goes_during_a_look(studio, monkeypatch):
