@@ -77,7 +77,7 @@ BENCHMARK = Benchmark(
     limits=(
         "Between ticks no thread wakes: the schedule posts one every 30 s, the loop looks at the clock once a minute. Nearly "
         "all of the CPU is the rescan (see below), so it is that divided by 300 s. "
-        "Wake-ups: 0.6 a second, of which a quarter are other processes that want the core. A rescan adds hardly any, also on a "
+        "Wake-ups: about half a one a second, of which a quarter are other processes that want the core. A rescan adds hardly any, also on a "
         "system that takes back what was not used for five minutes: such a system drops the blocks of directories and keeps inodes, and a rescan "
         "reads no directory that has not changed. Once an hour it reads all of them: on such a system 1,000 sleeps more, 0.3 a second of that hour, which do "
         "not fall into these five minutes. Where inodes are dropped too, each block is one sleep more, as for find (12,048 over such "

@@ -33,7 +33,7 @@ BENCHMARK = Benchmark(
     how="`make test` once, or `TEST_SECONDS=n` of a run that was timed anyway. Not part of `make bench`: it is asked for by its name.",
     limits=(
         "CPU, on two cores: nothing in it sleeps, and folders in memory (`/dev/shm`) let nothing wait for a disk. The played "
-        "schedules are a third of it: 400 of some 185 steps, each some 40 questions to SQLite; the whole jobs with a real server "
+        "schedules are a quarter of it: 320 of some 185 steps, each some 40 questions to SQLite; the whole jobs with a real server "
         "and threads another third. The first run in a checkout also compiles everything, once a worker."
     ),
     tried=(

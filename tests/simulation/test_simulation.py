@@ -8,7 +8,7 @@ from tests.simulation.breakages import BREAKAGES, CAUGHT_BY, catches
 from tests.simulation.machine import Broken
 from tests.simulation.schedule import play
 
-SCHEDULES = 400
+SCHEDULES = 320
 _AT_ONCE = 5
 
 
