@@ -1,12 +1,13 @@
 """Disks that are mounted at or below a root: what lay on one that is not there now is not gone, whatever lies at its mount point."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from astria_sync.context import Context
 from astria_sync.core.model import Look
-from astria_sync.known import Key
+from astria_sync.known import Key, folder_of
 from astria_sync.places import Places, is_below
 
 
@@ -68,11 +69,11 @@ def remember(ctx: Context, places: Places, look: Look, seen: set[Key], unmounted
     _put(ctx, f"mounts:{look.root}", now)
     if not now or (now.keys() == known.keys() and not unmounted.newest and not beneath):
         return  # nearly always
-    there = _ids(places, look, seen)
+    there = _ids(places, look, seen) if unmounted.newest else {}
     for point in now:
         if point in look.mounts:
             before = beneath.get(point, set()) if point in known else _below(_all(places, look.root), point)
-            beneath[point] = before - _below(there, point)
+            beneath[point] = before - _shown(ctx, places, look, seen, before)
         else:
             beneath[point] = beneath.get(point, set()) | _below(there, point)
     _put(ctx, f"beneath:{look.root}", {point: sorted(beneath[point]) for point in now if beneath[point]})
@@ -87,6 +88,20 @@ def _ids(places: Places, look: Look, seen: set[Key]) -> dict[str, int]:
     """Where a look has shown sources, and which: those that it told of, and those in folders that it only named."""
     keys = (key for key in seen | places.unchanged(look) if key in places.known and key not in places.missing)
     return {key[1]: places.known[key][0] for key in keys}
+
+
+def _shown(ctx: Context, places: Places, look: Look, seen: set[Key], ids: set[int]) -> set[int]:
+    """Those of these few sources that a look has shown: it may have named a thousand folders."""
+    sql = "SELECT id, root, path, kind FROM sources WHERE id IN (SELECT value FROM json_each(?))"
+    keys = {
+        (row["root"], row["path"], row["kind"]): row["id"]
+        for row in ctx.journal.rows(sql, [json.dumps([*ids])])
+    }
+    unchanged = {(look.root, folder) for folder in look.unchanged}
+    shown = (
+        key for key in keys if key in seen or (folder_of(key) in unchanged and key not in places.missing)
+    )
+    return {keys[key] for key in shown}
 
 
 def _all(places: Places, root: str) -> dict[str, int]:
