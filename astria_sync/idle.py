@@ -43,30 +43,27 @@ def idle(engine: Engine) -> bool:
         return False
     # Of a root that is not there nothing is sent, nor of one with an output that cannot be read.
     sending = engine.ctx.walked - engine.adopting.resting()
+    # What really settles the intake knows; what else is said to was last seen on a disk, or in a folder, that is not to be seen now.
+    seen = {*rest, "settling"}
     return not (
-        _moves(engine, "tunes", rest, sending)
-        or _moves(engine, "prompts", rest, sending - _full(engine))
+        _moves(engine, "tunes", seen, sending)
+        or _moves(engine, "prompts", seen, sending - _full(engine))
         or _moves(engine, "packs", rest, sending - _full(engine))
     )
 
 
 def _moves(engine: Engine, table: str, rest: set[str], sending: set[str]) -> bool:
     """Whether a row is in none of the states `rest`; queued ones count only in roots of which something is sent, and not if
-    the day's limit holds them back. What was last seen to settle, in a root of which not all is to be seen, nobody waits for.
+    the day's limit holds them back.
     """
     here = f"SELECT id FROM sources WHERE root IN ({','.join('?' * len(sending))})"
-    broken = _broken(engine)
     also = _PACKS_BESIDE.get(table, "")
-    if table != "packs":
-        unseen = f"SELECT id FROM sources WHERE root IN ({','.join('?' * len(broken))})"
-        also += f" AND (state != 'settling' OR source_id NOT IN ({unseen}))"
     also += " AND pulled = 0" if table == "prompts" else ""  # what was pulled: pulling.py
     sql = (
         f"SELECT 1 FROM {table} WHERE state NOT IN ({','.join('?' * len(rest))}) "
         f"AND (state != 'queued' OR (needs_mc IS NULL AND source_id IN ({here}))){also} LIMIT 1"
     )
-    values = [*rest, *sending, *(broken if table != "packs" else ())]
-    return engine.ctx.journal.value(sql, values) is not None
+    return engine.ctx.journal.value(sql, [*rest, *sending]) is not None
 
 
 def _full(engine: Engine) -> set[str]:

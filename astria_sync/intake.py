@@ -112,13 +112,15 @@ class Intake:
                 self.settling.see(key, stamp, look.began, since=look.still)
         for key, stamp, sight in units:
             self._saw(key, stamp, sight, look)
-        remember(self.ctx, self.places, look, seen, unmounted)
+        remember(self.ctx, look, unmounted)
         for folder in look.folders:
             self.places.rest(look.root, folder, self._units(look.root, folder))
         tell_unreadable(self.ctx, look)
         if look.recursive and look.scope == ".":
             self.ctx.walked.add(look.root)
             self.ctx.journal.put(f"walked:{look.root}", True)
+        elif look.root not in self.ctx.walked:
+            self.rescan(look.root)  # the first look at everything came to nothing; it is well again
 
     def prompts_beside_a_look(self) -> list[int]:
         """Prompt files in folders that were looked at since this was last asked."""

@@ -166,6 +166,80 @@ class Disk:
         self.there = not self.there
 
 
+@pytest.fixture
+def disk(studio, monkeypatch):
+    """One that was looked at with a prompt on it, and is away."""
+    found = Disk(studio, monkeypatch, "disk")
+    found.turn()
+    studio.prompt("disk/a.prompt", "words a")
+    studio.folder("jane", pictures=2)
+    studio.prompt("x.prompt", "words x")
+    studio.run_once()
+    found.turn()
+    return found
+
+
+@pytest.mark.parametrize("name", ["x.prompt", "jane"])
+def test_what_was_known_elsewhere_is_moved_to_a_bare_mount_point(studio, disk, name):
+    """It lies there now, and is older than the disk's newest: no proof that a plain folder has replaced the disk."""
+    with studio.daemon() as daemon:
+        _again(daemon)
+        (studio.inbox / name).rename(disk.point / name)
+        _again(daemon)
+        _again(daemon)
+    assert _missing(studio) == []
+    assert studio.made() == (1, 3)
+
+
+def test_what_was_saved_beneath_a_disk_is_copied_to_it(studio, disk):
+    """So it lies on both; with the disk away again, what only that has is not gone."""
+    studio.prompt("disk/stray.prompt", "words")
+    studio.run_once()
+    disk.turn()
+    studio.prompt("disk/stray.prompt", "words")
+    studio.run_once()
+    disk.turn()
+    studio.run_once()
+    assert _missing(studio) == []
+
+
+def test_an_inner_disk_is_there_while_the_outer_one_is_not(studio, monkeypatch):
+    """What lies on it says nothing of the other."""
+    there = ["disk", "disk/inner"]
+    monkeypatch.setattr(scan, "_mounts", lambda real: [*there])
+    for path in ("disk/a.prompt", "disk/inner/b.prompt"):
+        studio.prompt(path, f"words {path}")
+    studio.run_once()
+    there.remove("disk")
+    (studio.inbox / "disk/a.prompt").rename(studio.home / "away.prompt")
+    studio.run_once()
+    assert _missing(studio) == []
+
+
+def test_a_plain_folder_that_has_replaced_a_disk(studio, disk):
+    """With all that is known of it there, it is a folder like any other: what is deleted in it is gone."""
+    for name in ("a", "there"):
+        shutil.copy(studio.home / f"away/{name}.prompt", disk.point)
+    with studio.daemon() as daemon:
+        _again(daemon)
+        assert not daemon.journal.get(f"root:{studio.inbox}")
+        (disk.point / "a.prompt").unlink()
+        _again(daemon)
+    assert _missing(studio) == ["disk/a.prompt"]
+    assert studio.made() == (1, 3)
+
+
+def test_nobody_waits_for_what_settled_in_a_root_that_is_watched_no_more(studio):
+    """`run --once` ends."""
+    other = studio.root("other")
+    studio.write(other / "b.prompt", "words")
+    with studio.daemon() as daemon, daemon.journal.transaction():
+        daemon.engine.intake.looked(scan.look(roots_of(studio.settings())[str(other)]))
+    assert studio.states() == {"b.prompt": "settling"}
+    studio.watches.pop()
+    studio.run_once()
+
+
 def test_a_disk_that_goes_while_a_file_on_it_settles(studio, monkeypatch):
     """Nobody waits for the file until the disk is back."""
     disk = Disk(studio, monkeypatch, "disk")
