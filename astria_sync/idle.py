@@ -74,9 +74,5 @@ def _full(engine: Engine) -> set[str]:
 
 def looked_everywhere(engine: Engine) -> bool:
     """Whether each root was seen, or could not be."""
-    return engine.ctx.walked | _broken(engine) >= set(engine.ctx.watches)
-
-
-def _broken(engine: Engine) -> set[str]:
-    """Roots that cannot be looked at, or in which a disk is missing."""
-    return {root for root in engine.ctx.watches if engine.ctx.journal.get(f"root:{root}")}
+    broken = {root for root in engine.ctx.watches if engine.ctx.journal.get(f"root:{root}")}
+    return engine.ctx.walked | broken >= set(engine.ctx.watches)

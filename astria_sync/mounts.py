@@ -17,7 +17,7 @@ class Unmounted:
 
     def hides(self, key: Key, source_id: int) -> bool:
         """Whether a source that is not to be seen may lie on one of them."""
-        return any(source_id <= newest and is_below(key[1], [point]) for point, newest in self.newest.items())
+        return any(_may_lie_on(point, newest, key, source_id) for point, newest in self.newest.items())
 
     @property
     def problem(self) -> str:
@@ -29,6 +29,10 @@ class Unmounted:
             if points
             else ""
         )
+
+
+def _may_lie_on(point: str, newest: int, key: Key, source_id: int) -> bool:
+    return source_id <= newest and is_below(key[1], [point])
 
 
 def away(ctx: Context, look: Look) -> Unmounted:
@@ -56,7 +60,7 @@ def compare(ctx: Context, places: Places, look: Look, seen: set[Key]) -> Unmount
     }
     missing = {}
     for point, newest in gone.items():
-        its = {key for key, source_id in known.items() if source_id <= newest and is_below(key[1], [point])}
+        its = {key for key, source_id in known.items() if _may_lie_on(point, newest, key, source_id)}
         if not its or its - there:
             missing[point] = newest
     return Unmounted(root=look.root, newest=missing)
