@@ -227,6 +227,8 @@ def _ending(folder: Path, state: Path, code: int, wanted: int, *, keep: bool) ->
         studio.contact_sheet([(one["location"], one["path"]) for one in here], sheet)
         show(f"All of them on one sheet: {sheet}")
     _how_to_go_on(folder, keep=keep)
+    for problem in found["problems"]:  # a full disk, above all
+        say(problem["text"])
     for item in found["items"]:
         say(f"{item['path']}: {item['reason']}")
     return arrived

@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
 from astria_sync import lock
-from astria_sync.cli import logs
+from astria_sync.cli import demo, logs
 from astria_sync.cli.run import summary
+from astria_sync.journal import open_journal
 from astria_sync.lock import StateLock
 
 
@@ -284,6 +286,15 @@ def test_demo_that_is_stopped_leaves_nothing_behind(desk, number):
     assert demo.returncode == 130, words
     assert "Traceback" not in words
     assert not studio.exists()
+
+
+def test_demo_tells_what_kept_pictures_from_coming(tmp_path, capsys):
+    """A full disk is told of as `status` tells of it, and the demo has failed."""
+    state = tmp_path / "state" / "state.db"
+    with closing(open_journal(state, now=0)) as journal, journal.transaction():
+        journal.put(f"output:{tmp_path}/generated", "generated has 0 MB free; make room")
+    assert not demo._ending(tmp_path, state, 1, 0, keep=True)
+    assert "generated has 0 MB free; make room" in capsys.readouterr().err
 
 
 def test_demo_touches_nothing_that_is_there(desk):
